@@ -1,0 +1,1 @@
+"""TaskDash: which tasks run, whether what runs them is alive, and whose they are."""

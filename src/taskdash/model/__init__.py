@@ -1,0 +1,1 @@
+"""See ARCHITECTURE.md; import from the module that defines the name."""

@@ -1,0 +1,59 @@
+"""What travels: TaskService and HeartBeat (SPEC 2), TaskMetaData (SPEC 4). Bytes to checked records, or one error. Pure."""
+
+import msgspec
+from msgspec import UNSET
+
+from taskdash.model import fields
+from taskdash.model.records import Heartbeat, Registration, TaskFields
+from taskdash.wire import strict_json
+
+_registration = msgspec.json.Decoder(Registration)
+_heartbeat = msgspec.json.Decoder(Heartbeat)
+_SHORT = ("name", "status", "user", "group_id")
+_LONG = ("description", "reserved")
+_TIMES = ("start_time", "stop_time")
+
+
+def decode_registration(body: bytes) -> Registration:
+    """One TaskService object. Raises BadJson or BadField."""
+    registration = strict_json.decode(body, _registration)
+    fields.check_id(registration.id)
+    for name, check in (
+        ("name", fields.check_short),
+        ("type", fields.check_short),
+        ("url", fields.check_url),
+        ("description", fields.check_long),
+        ("reserved", fields.check_long),
+    ):
+        value = getattr(registration, name)
+        if value is not UNSET:
+            check(value, name)
+    return registration
+
+
+def decode_heartbeat(body: bytes) -> Heartbeat:
+    """One HeartBeat object. Raises BadJson or BadField."""
+    beat = strict_json.decode(body, _heartbeat)
+    fields.check_id(beat.id)
+    if beat.reserved is not UNSET:
+        fields.check_long(beat.reserved, "reserved")
+    return beat
+
+
+def check_task(task: TaskFields) -> TaskFields:
+    """The same task when every field that was sent keeps SPEC 1; else raises BadField."""
+    fields.check_id(task.id)
+    for name in _SHORT:
+        _check_sent(task, name, fields.check_short)
+    for name in _LONG:
+        _check_sent(task, name, fields.check_long)
+    for name in _TIMES:
+        _check_sent(task, name, fields.check_time)
+    _check_sent(task, "url", fields.check_url)
+    return task
+
+
+def _check_sent(task: TaskFields, name: str, check: "fields.Check") -> None:
+    value = getattr(task, name)
+    if value is not UNSET:
+        check(value, name)
