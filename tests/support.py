@@ -1,0 +1,37 @@
+"""Builders and waiting, shared by every suite."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from taskdash.model.instants import seconds
+from taskdash.model.records import Service, Task
+
+NOW = 1_800_000_000 * seconds(1)
+
+
+def a_service(**fields: Any) -> Service:
+    """A service that beat just now."""
+    known = {"id": "billing", "name": "Billing", "state": "up", "since": NOW, "registered_at": NOW, "last_beat_at": NOW}
+    return Service(**{**known, **fields})
+
+
+def a_task(**fields: Any) -> Task:
+    """A free, running task."""
+    known = {"id": "133", "name": "zxf", "status": "running", "created_at": NOW, "updated_at": NOW, "status_at": NOW}
+    return Task(**{**known, **fields})
+
+
+async def eventually(statement: Callable[[], Any], deadline_s: float = 10.0) -> Any:
+    """The first true value of `statement` (sync or async); AssertionError with its last value after `deadline_s`."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + deadline_s
+    while True:
+        value = statement()
+        if asyncio.iscoroutine(value):
+            value = await value
+        if value:
+            return value
+        if loop.time() > end:
+            raise AssertionError(f"not within {deadline_s} s; last value {value!r}")
+        await asyncio.sleep(0.01)
