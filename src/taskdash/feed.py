@@ -1,0 +1,91 @@
+"""The tail of the events table, fanned out to bounded subscribers. Law: nothing is skipped, repeated or out of order (R6).
+
+A commit wakes it; it then looks after its own seq. A subscriber that does not keep up is ended ("resume from your id",
+RELIABILITY R52), so one slow reader costs nobody anything.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+
+from taskdash.errors import TaskDashError
+from taskdash.model.records import Event
+from taskdash.store import events
+from taskdash.store.database import Database
+
+MOST_PENDING = 1_000
+_PAGE = 500
+
+
+class Subscription:
+    """Events after the seq it was opened at. Iterate over it; it ends when it was cut or the feed closed."""
+
+    def __init__(self) -> None:
+        self._pending: asyncio.Queue[Sequence[Event] | None] = asyncio.Queue()
+        self._waiting = 0
+        self._cut = False
+
+    def put(self, batch: Sequence[Event]) -> None:
+        """Called by the feed only."""
+        self._waiting += len(batch)
+        if self._waiting > MOST_PENDING + _PAGE:
+            self.cut()
+        elif not self._cut:
+            self._pending.put_nowait(batch)
+
+    def cut(self) -> None:
+        """End it after what it already holds."""
+        if not self._cut:
+            self._cut = True
+            self._pending.put_nowait(None)
+
+    async def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
+        while (batch := await self._pending.get()) is not None:
+            self._waiting -= len(batch)
+            yield batch
+
+
+class Feed:
+    """Reads new events once for everybody. `wake` is cheap and may be called for every commit."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._wake = asyncio.Event()
+        self._subscriptions: set[Subscription] = set()
+        self.seq = 0
+        """The last seq that was given to the subscribers."""
+
+    def wake(self) -> None:
+        """Something was committed."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Serve until cancelled; a store that fails is asked again at the next wake-up."""
+        _oldest, self.seq = await self._db.read(events.bounds)
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._catch_up()
+            except TaskDashError:
+                continue
+
+    async def _catch_up(self) -> None:
+        while batch := await self._db.read(lambda conn: events.after(conn, self.seq, _PAGE)):
+            self.seq = batch[-1].seq
+            for subscription in list(self._subscriptions):
+                subscription.put(batch)
+
+    def subscribe(self) -> Subscription:
+        """Everything after `self.seq` as it is now."""
+        subscription = Subscription()
+        self._subscriptions.add(subscription)
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """The subscriber has gone."""
+        self._subscriptions.discard(subscription)
+
+    def close(self) -> None:
+        """End every subscription (drain)."""
+        for subscription in list(self._subscriptions):
+            subscription.cut()

@@ -1,0 +1,202 @@
+"""The store's one door: `read` runs a query on a reader thread, `write` joins the next group commit.
+
+Law: a `write` is answered only after the transaction that holds it returned from a durable commit (RELIABILITY R1); if that
+fails, or the function raises, nothing of it is kept (R2). One writer thread takes all that waits, runs each function in a
+savepoint, commits once. Functions are plain synchronous code over a Connection and may be run again after a failure.
+"""
+
+import asyncio
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, TypeVar
+
+from msgspec import Struct
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from taskdash.errors import Busy, StoreRefused, TaskDashError
+from taskdash.store import sqlite
+
+T = TypeVar("T")
+Work = Callable[[Connection], Any]
+
+MOST_IN_ONE_COMMIT = 512
+MOST_WAITING = 20_000
+READERS = 4
+PROBE_EVERY_S = 1.0
+
+
+class _Job(Struct):
+    work: Work
+    future: "asyncio.Future[Any] | None" = None
+
+
+class Database:
+    """An opened store. Made by `open`; `close` ends its threads after everything waiting was stored."""
+
+    def __init__(self, path: Path, *, readers: int = READERS) -> None:
+        self.path = path
+        self.on_commit: Callable[[], None] = lambda: None
+        """Called on the loop after each commit: a wake-up without data (DESIGN law 4)."""
+        self.on_refused: Callable[[str], None] = lambda _reason: None
+        """Called on the loop with a sentence when the store refuses, with "" when it works again."""
+        self.on_death: Callable[[BaseException], None] = lambda _error: None
+        """Called on the loop when the writer thread ended by a mistake of ours: serve nothing rather than half (R29)."""
+        self._engine = sqlite.open_engine(path)
+        self._waiting: deque[_Job] = deque()
+        self._wake = threading.Condition()
+        self._closing = False
+        self._refused = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._writer = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
+        self._free_readers: queue.SimpleQueue[Connection] = queue.SimpleQueue()
+        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="store-reader")
+        for _ in range(readers):
+            self._free_readers.put(self._engine.connect().execution_options(isolation_level="AUTOCOMMIT"))
+
+    def start(self) -> None:
+        """Start the writer; call on the event loop that will use it."""
+        self._loop = asyncio.get_running_loop()
+        self._writer.start()
+
+    async def close(self) -> None:
+        """Store all that waits, then end the threads and leave no WAL behind."""
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        await asyncio.to_thread(self._writer.join)
+        await asyncio.to_thread(self._readers.shutdown)
+        while not self._free_readers.empty():
+            self._free_readers.get().close()
+        self._engine.dispose()
+
+    # reading
+
+    async def read(self, query: Callable[[Connection], T], *, limit_s: float | None = 5.0) -> T:
+        """What `query` returns. Raises Busy when it ran longer than `limit_s`, StoreRefused when the store fails."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, self._read, query, limit_s)
+
+    def _read(self, query: Callable[[Connection], T], limit_s: float | None) -> T:
+        conn = self._free_readers.get()
+        try:
+            sqlite.limit_query(conn, limit_s)
+            return query(conn)
+        except DBAPIError as error:
+            if sqlite.is_interrupted(error):
+                raise Busy("the query took too long and was stopped; ask for less") from None
+            raise sqlite.refusal(error) from error
+        finally:
+            self._free_readers.put(conn)
+
+    # writing
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """What `work` returned, once it is durable. Raises what it raised, or StoreRefused; then nothing of it is kept."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        with self._wake:
+            if self._closing:
+                raise StoreRefused("TaskDash is stopping; nothing was kept")
+            if len(self._waiting) >= MOST_WAITING:
+                raise StoreRefused("too many changes are waiting; nothing was kept")
+            self._waiting.append(_Job(work, future))
+            self._wake.notify()
+        return await future
+
+    def _write_loop(self) -> None:
+        try:
+            while not (self._closing and not self._waiting):
+                self._write_until_refused()
+        except BaseException as error:
+            self._call(self.on_death, error)
+            raise
+
+    def _write_until_refused(self) -> None:
+        """One connection's life: after a refusal it is closed, never trusted again (RELIABILITY R26)."""
+        try:
+            with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+                while batch := self._next_batch():
+                    refused = self._commit(conn, batch)
+                    if refused:
+                        return
+        except DBAPIError as error:
+            self._settle(self._next_batch(), [], sqlite.refusal(error))
+
+    def _next_batch(self) -> list[_Job]:
+        """All that waits; a probe each second while the store refuses; nothing when closing."""
+        with self._wake:
+            while not self._waiting and not self._closing:
+                if not self._wake.wait(PROBE_EVERY_S if self._refused else None):
+                    return [_Job(_probe)]
+            return [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_IN_ONE_COMMIT))]
+
+    def _commit(self, conn: Connection, batch: list[_Job]) -> StoreRefused | None:
+        try:
+            sqlite.begin(conn)
+            results = [self._attempt(conn, job.work) for job in batch]
+            conn.exec_driver_sql("COMMIT")
+        except DBAPIError as error:
+            refused = sqlite.refusal(error)
+            _roll_back(conn)
+            self._settle(batch, [], refused)
+            return refused
+        self._settle(batch, results, None)
+        return None
+
+    @staticmethod
+    def _attempt(conn: Connection, work: Work) -> Any:
+        """The work's result, or its exception as a value; then the savepoint is rolled back and the others go on."""
+        conn.exec_driver_sql("SAVEPOINT work")
+        try:
+            result = work(conn)
+        except DBAPIError as error:
+            result = sqlite.refusal(error)
+        except (TaskDashError, SQLAlchemyError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+            result = error
+        if isinstance(result, Exception):
+            conn.exec_driver_sql("ROLLBACK TO work")
+        conn.exec_driver_sql("RELEASE work")
+        return result
+
+    def _settle(self, batch: list[_Job], results: list[Any], refused: StoreRefused | None) -> None:
+        self._call(self._answer, batch, results, refused)
+
+    def _call(self, function: Callable[..., None], *arguments: Any) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _answer(self, batch: list[_Job], results: list[Any], refused: StoreRefused | None) -> None:
+        for index, job in enumerate(batch):
+            _resolve(job.future, refused or results[index])
+        if (refused is not None) != self._refused:
+            self._refused = refused is not None
+            self.on_refused(refused.detail if refused else "")
+        if not refused:
+            self.on_commit()
+
+
+def _resolve(future: "asyncio.Future[Any] | None", outcome: Any) -> None:
+    if future is None or future.done():
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)
+
+
+def _probe(conn: Connection) -> None:
+    """The smallest change that must reach the disk."""
+    conn.exec_driver_sql(
+        "INSERT INTO store_facts (key, value) VALUES ('probe', '1') ON CONFLICT (key) DO UPDATE SET value = value + 1"
+    )
+
+
+def _roll_back(conn: Connection) -> None:
+    """SQLite has often rolled back already (RELIABILITY F3), so only when a transaction is still open."""
+    driver: Any = conn.connection.driver_connection
+    if driver.in_transaction:
+        conn.exec_driver_sql("ROLLBACK")

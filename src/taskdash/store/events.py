@@ -1,0 +1,84 @@
+"""The `events` table: the only change feed (DESIGN law 4). `append` is the only writer of it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, insert, select
+
+from taskdash.model.instants import Instant
+from taskdash.model.records import Event, NewEvent
+from taskdash.store import sqlite
+from taskdash.store.rows import Shape
+from taskdash.store.tables import events
+
+SHAPE = Shape(Event, events, json=("before", "after"))
+_NEW = Shape(NewEvent, events, json=("before", "after"))
+
+
+def append(conn: Connection, new: Sequence[NewEvent]) -> None:
+    """Write lines of history in the transaction of their change; seq follows commit order (RELIABILITY R7)."""
+    if not new:
+        return
+    sqlite.lock_event_order(conn)
+    conn.execute(insert(events), [_NEW.row_of(event) for event in new])
+
+
+def after(conn: Connection, seq: int, limit: int = 500) -> list[Event]:
+    """The events that follow `seq`, oldest first."""
+    query = select(*SHAPE.columns).where(events.c.seq > seq).order_by(events.c.seq).limit(limit)
+    return [SHAPE.record_of(row) for row in conn.execute(query).mappings()]
+
+
+def bounds(conn: Connection) -> tuple[int, int]:
+    """(oldest, newest) seq that is stored; (0, 0) when there is none."""
+    oldest, newest = conn.execute(select(func.min(events.c.seq), func.max(events.c.seq))).one()
+    return (oldest or 0, newest or 0)
+
+
+def page(
+    conn: Connection,
+    *,
+    after_seq: int | None = None,
+    before_seq: int | None = None,
+    limit: int = 50,
+    kind: str = "",
+    subject: tuple[str, str] | None = None,
+    actor: str = "",
+    channel: str = "",
+    since: Instant | None = None,
+    until: Instant | None = None,
+) -> list[Event]:
+    """History: ascending after `after_seq`, else newest first before `before_seq` (SPEC 8). kind may end in `*`."""
+    query = _filtered(select(*SHAPE.columns), kind, subject, actor, channel, since, until)
+    if after_seq is not None:
+        query = query.where(events.c.seq > after_seq).order_by(events.c.seq)
+    else:
+        if before_seq is not None:
+            query = query.where(events.c.seq < before_seq)
+        query = query.order_by(events.c.seq.desc())
+    return [SHAPE.record_of(row) for row in conn.execute(query.limit(limit)).mappings()]
+
+
+def _filtered(
+    query: Select[Any],
+    kind: str,
+    subject: tuple[str, str] | None,
+    actor: str,
+    channel: str,
+    since: Instant | None,
+    until: Instant | None,
+) -> Select[Any]:
+    c = events.c
+    if kind.endswith("*"):
+        query = query.where(c.kind >= kind[:-1], c.kind < kind[:-1] + "\uffff")
+    elif kind:
+        query = query.where(c.kind == kind)
+    if subject:
+        query = query.where(c.subject_type == subject[0], c.subject_id == subject[1])
+    for column, value in ((c.actor_id, actor), (c.channel, channel)):
+        query = query.where(column == value) if value else query
+    if since is not None:
+        query = query.where(c.at >= since)
+    if until is not None:
+        query = query.where(c.at < until)
+    return query

@@ -1,0 +1,64 @@
+"""Queries over `services`: load, save, whose deadline has passed, who is to be asked. No decisions."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from taskdash.model.instants import Instant
+from taskdash.model.records import Service
+from taskdash.store.rows import Shape
+from taskdash.store.tables import services
+
+SHAPE = Shape(Service, services, json=("flaps", "collect_problems"))
+_KEPT_BY_THE_STORE = ("pk", "task_total")
+_ALL = select(*SHAPE.columns)
+_UPDATE = update(services).where(services.c.pk == bindparam("b_pk"))
+
+
+def load(conn: Connection, service_id: str) -> Service | None:
+    """The service of that id."""
+    return load_many(conn, [service_id]).get(service_id)
+
+
+def load_many(conn: Connection, ids: Iterable[str]) -> dict[str, Service]:
+    """The known ones among `ids`, by id."""
+    found: dict[str, Service] = {}
+    wanted = list(dict.fromkeys(ids))
+    for start in range(0, len(wanted), 500):
+        query = _ALL.where(services.c.id.in_(wanted[start : start + 500]))
+        for row in conn.execute(query).mappings():
+            found[row["id"]] = SHAPE.record_of(row)
+    return found
+
+
+def save(conn: Connection, changed: Sequence[Service]) -> None:
+    """Insert the ones without pk, update the others: every column but pk and task_total."""
+    rows = [SHAPE.row_of(s, without=_KEPT_BY_THE_STORE) | {"b_pk": s.pk} for s in changed]
+    known = [row for row in rows if row["b_pk"]]
+    new = [{k: v for k, v in row.items() if k != "b_pk"} for row in rows if not row["b_pk"]]
+    if known:
+        conn.execute(_UPDATE, known)
+    if new:
+        conn.execute(insert(services), new)
+
+
+def save_columns(conn: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Set some columns of many services in one statement; each row has `b_pk` and the same other keys (column names)."""
+    if rows:
+        conn.execute(_UPDATE.values({k: bindparam(k) for k in rows[0] if k != "b_pk"}), list(rows))
+
+
+def due(conn: Connection, now: Instant, limit: int = 1_000) -> list[Service]:
+    """Services whose stored deadline has passed, oldest first. Index: services_due_at."""
+    return _page_by(conn, services.c.due_at, now, limit)
+
+
+def collect_due(conn: Connection, now: Instant, limit: int = 1_000) -> list[Service]:
+    """Services that are to be asked now, longest waiting first. Index: services_collect_at."""
+    return _page_by(conn, services.c.collect_at, now, limit)
+
+
+def _page_by(conn: Connection, column: Any, now: Instant, limit: int) -> list[Service]:
+    query = _ALL.where(column <= now).order_by(column).limit(limit)
+    return [SHAPE.record_of(row) for row in conn.execute(query).mappings()]

@@ -1,0 +1,86 @@
+"""What only SQLite needs: pragmas, BEGIN IMMEDIATE, error names, the checkpoint, the query deadline. No other module names it.
+
+RELIABILITY F1-F10: WAL with synchronous=FULL, `journal_size_limit`, classification by `sqlite_errorname`.
+"""
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from taskdash.errors import StoreRefused
+
+BUSY_TIMEOUT_MS = 5_000
+_STEPS_BETWEEN_LOOKS = 4_000
+_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA journal_size_limit=67108864",
+    "PRAGMA temp_store=MEMORY",
+    "PRAGMA wal_autocheckpoint=0",
+    f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
+)
+
+
+def open_engine(path: Path, *, cache_kib: int = 16_384, read_only: bool = False) -> Engine:
+    """An engine without a pool: whoever needs a connection opens one and keeps it."""
+    mode = "ro" if read_only else "rwc"
+    engine = create_engine(
+        f"sqlite:///file:{path}?mode={mode}&uri=true",
+        poolclass=NullPool,
+        connect_args={"check_same_thread": False, "isolation_level": None, "cached_statements": 512},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+        for pragma in (*_PRAGMAS, f"PRAGMA cache_size=-{cache_kib}"):
+            connection.execute(pragma)
+
+    return engine
+
+
+def begin(conn: Connection) -> None:
+    """Take the write lock at once, so that no transaction fails half-way for it."""
+    conn.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def checkpoint(conn: Connection) -> int:
+    """Copy the WAL into the database as far as no reader hinders it; returns the WAL's size in pages."""
+    _busy, pages, _done = conn.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
+    return int(pages)
+
+
+def limit_query(conn: Connection, limit_s: float | None) -> None:
+    """Interrupt whatever runs on this connection `limit_s` seconds from now; None: no limit."""
+    driver: Any = conn.connection.driver_connection
+    if limit_s is None:
+        driver.set_progress_handler(None, 0)
+        return
+    end = time.monotonic() + limit_s
+    driver.set_progress_handler(lambda: time.monotonic() > end, _STEPS_BETWEEN_LOOKS)
+
+
+def is_interrupted(error: DBAPIError) -> bool:
+    """True when `limit_query` ended the query."""
+    return getattr(error.orig, "sqlite_errorname", "") == "SQLITE_INTERRUPT"
+
+
+def refusal(error: DBAPIError) -> StoreRefused:
+    """The sentence for people; never holds SQL or values (RELIABILITY R166)."""
+    name = getattr(error.orig, "sqlite_errorname", type(error.orig).__name__)
+    return StoreRefused(f"the store refused the change ({name}); nothing was kept", code=name)
+
+
+def upsert(table: Table) -> Insert:
+    """INSERT with ON CONFLICT; PostgreSQL's has the same methods."""
+    return insert(table)
+
+
+def lock_event_order(_conn: Connection) -> None:
+    """One writer at a time already orders the feed."""

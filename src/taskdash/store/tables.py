@@ -1,0 +1,292 @@
+"""Every table, one column a record field. The schema's only home; migrations follow it.
+
+Instants are integers (nanoseconds UTC), lists and objects JSON text, unset text "". Names of columns are those of
+`model.records`, so that a row becomes its record by name.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+    text,
+)
+
+metadata = MetaData()
+# SQLite gives rowid speed and AUTOINCREMENT only to INTEGER; PostgreSQL needs 64 bits.
+Number = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _text(name: str) -> Column[str]:
+    return Column(name, Text, nullable=False, server_default="")
+
+
+def _at(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=True)
+
+
+def _must_at(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default="0")
+
+
+def _number(name: str, default: int = 0) -> Column[int]:
+    return Column(name, BigInteger, nullable=False, server_default=str(default))
+
+
+def _flag(name: str) -> Column[bool]:
+    return Column(name, Boolean, nullable=False, server_default=text("false"))
+
+
+def _json(name: str, empty: str) -> Column[str]:
+    return Column(name, Text, nullable=False, server_default=empty)
+
+
+services = Table(
+    "services",
+    metadata,
+    Column("pk", Number, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    _text("name"),
+    _text("type"),
+    _text("url"),
+    _text("description"),
+    _text("reserved"),
+    Column("interval_s", Float, nullable=False),
+    Column("collect_interval_s", Float, nullable=False),
+    _text("method"),
+    _must_at("created_at"),
+    _must_at("registered_at"),
+    _must_at("updated_at"),
+    _text("source"),
+    _at("last_beat_at"),
+    _at("left_at"),
+    _number("beat_bits"),
+    _number("beat_known"),
+    _text("state"),
+    _must_at("since"),
+    _text("reason"),
+    _text("last_known"),
+    _text("evidence"),
+    _must_at("judge_from"),
+    _at("due_at"),
+    _flag("flapping"),
+    _json("flaps", "[]"),
+    _at("paused_until"),
+    _text("paused_by"),
+    _text("pause_reason"),
+    _at("archived_at"),
+    _at("collect_at"),
+    Column("collect_ok", Boolean, nullable=True),
+    _at("collected_at"),
+    _at("collect_ok_at"),
+    _text("collect_error"),
+    _at("collect_error_at"),
+    _number("collect_failures"),
+    Column("collect_took_ms", Float, nullable=True),
+    _json("collect_problems", "[]"),
+    _text("collect_etag"),
+    _text("collect_last_modified"),
+    _text("collect_digest"),
+    _at("fresh_until"),
+    _number("task_total"),
+    Index("services_due_at", "due_at"),
+    Index("services_collect_at", "collect_at"),
+    Index("services_state", "state"),
+    Index("services_fresh_until", "fresh_until"),
+)
+
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("pk", Number, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    _text("name"),
+    _text("url"),
+    _text("user"),
+    _text("group_id"),
+    _text("description"),
+    _text("status"),
+    _text("start_time"),
+    _text("stop_time"),
+    _text("reserved"),
+    _text("service_id"),
+    _number("version", 1),
+    _flag("pinned"),
+    _at("until"),
+    _at("user_since"),
+    _must_at("created_at"),
+    _must_at("updated_at"),
+    _must_at("status_at"),
+    _at("gone_at"),
+    _flag("adrift"),
+    _text("schedule"),
+    _at("schedule_at"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", Number, primary_key=True),
+    _must_at("at"),
+    _text("kind"),
+    _text("subject_type"),
+    _text("subject_id"),
+    _text("actor_type"),
+    _text("actor_id"),
+    _text("channel"),
+    _json("before", "{}"),
+    _json("after", "{}"),
+    _text("evidence"),
+    Index("events_subject", "subject_type", "subject_id", "seq"),
+    Index("events_kind", "kind", "seq"),
+    sqlite_autoincrement=True,
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("pk", Number, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    _text("kind"),
+    _text("cause"),
+    _text("state"),
+    _must_at("opened_at"),
+    _at("resolved_at"),
+    _text("acknowledged_by"),
+    _at("acknowledged_at"),
+    _text("sentence"),
+    _text("evidence"),
+    _at("next_reminder_at"),
+    _json("services", "[]"),
+    _must_at("last_at"),
+    Index("incidents_state", "state", "opened_at"),
+    Index("incidents_cause", "kind", "cause", "state"),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("pk", Number, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    _text("role"),
+    _json("groups", "[]"),
+    _text("password_hash"),
+    _flag("must_change"),
+    _flag("disabled"),
+    _at("away_until"),
+    _text("language"),
+    _must_at("created_at"),
+    _at("last_sign_in_at"),
+)
+
+groups = Table(
+    "groups",
+    metadata,
+    Column("pk", Number, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    _text("name"),
+    _must_at("created_at"),
+)
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("pk", Number, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("digest", Text, nullable=False, unique=True),
+    _text("user"),
+    _text("name"),
+    _text("role"),
+    _json("scopes", "[]"),
+    _must_at("created_at"),
+    _at("expires_at"),
+    _at("last_used_at"),
+    _at("revoked_at"),
+    Index("tokens_user", "user"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("pk", Number, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("digest", Text, nullable=False, unique=True),
+    _text("user"),
+    _text("csrf_token"),
+    _must_at("created_at"),
+    _must_at("last_seen_at"),
+    _must_at("expires_at"),
+    _text("address"),
+    _text("agent"),
+    Index("sessions_user", "user"),
+)
+
+views = Table(
+    "views",
+    metadata,
+    Column("pk", Number, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    _text("name"),
+    _text("user"),
+    _text("group_id"),
+    _text("query"),
+    _must_at("created_at"),
+)
+
+idempotency = Table(
+    "idempotency",
+    metadata,
+    Column("pk", Number, primary_key=True),
+    Column("key", Text, nullable=False, unique=True),
+    _text("request_digest"),
+    Column("status", Integer, nullable=True),
+    Column("answer", LargeBinary, nullable=True),
+    _must_at("at"),
+    Index("idempotency_at", "at"),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", Number, primary_key=True),
+    _must_at("at"),
+    _text("topic"),
+    _text("reason"),
+    Column("body", LargeBinary, nullable=False),
+    _number("size_bytes"),
+    _text("source"),
+    _text("sender"),
+    sqlite_autoincrement=True,
+)
+
+senders = Table(
+    "senders",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _must_at("first_at"),
+    _must_at("last_at"),
+    _number("count"),
+    _text("sender"),
+    Index("senders_last_at", "last_at"),
+)
+
+clashes = Table(
+    "clashes",
+    metadata,
+    Column("task_id", Text, primary_key=True),
+    Column("service_id", Text, primary_key=True),
+    _must_at("at"),
+)
+
+store_facts = Table(
+    "store_facts",
+    metadata,
+    Column("key", Text, primary_key=True),
+    _text("value"),
+)
