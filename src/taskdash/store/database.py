@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from taskdash.errors import Busy, StoreRefused, TaskDashError
 from taskdash.store import sqlite
+from taskdash.store.checkpoint import Checkpointer
 
 T = TypeVar("T")
 Work = Callable[[Connection], Any]
@@ -52,6 +53,7 @@ class Database:
         self._closing = False
         self._refused = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.checkpointer = Checkpointer(path)
         self._writer = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
         self._free_readers: queue.SimpleQueue[Connection] = queue.SimpleQueue()
         self._readers = ThreadPoolExecutor(readers, thread_name_prefix="store-reader")
@@ -62,6 +64,7 @@ class Database:
         """Start the writer; call on the event loop that will use it."""
         self._loop = asyncio.get_running_loop()
         self._writer.start()
+        self.checkpointer.start()
 
     async def close(self) -> None:
         """Store all that waits, then end the threads and leave no WAL behind."""
@@ -69,6 +72,7 @@ class Database:
             self._closing = True
             self._wake.notify()
         await asyncio.to_thread(self._writer.join)
+        await asyncio.to_thread(self.checkpointer.close)
         await asyncio.to_thread(self._readers.shutdown)
         while not self._free_readers.empty():
             self._free_readers.get().close()

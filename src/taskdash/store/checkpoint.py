@@ -1,0 +1,50 @@
+"""Keeps the WAL small, on a thread and a connection of its own so that no commit waits for it (STORE.md, group commit).
+
+Past about 4 MB it copies what it can into the database; a long reader delays it, and then it tries again (RELIABILITY R34).
+"""
+
+import contextlib
+import threading
+from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError
+
+from taskdash.store import sqlite
+
+WORTH_BYTES = 4 * 1024 * 1024
+_LOOK_EVERY_S = 0.25
+
+
+class Checkpointer:
+    """Started beside the writer; `close` leaves no WAL behind."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._wal = path.with_name(path.name + "-wal")
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="store-checkpoint", daemon=True)
+
+    def start(self) -> None:
+        """Begin to watch the WAL."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop watching."""
+        self._end.set()
+        self._thread.join()
+
+    def wal_bytes(self) -> int:
+        """Size of the WAL file; 0 when there is none."""
+        try:
+            return self._wal.stat().st_size
+        except OSError:
+            return 0
+
+    def _run(self) -> None:
+        engine = sqlite.open_engine(self._path, cache_kib=2_048)
+        conn = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        while not self._end.wait(_LOOK_EVERY_S):
+            if self.wal_bytes() >= WORTH_BYTES:
+                with contextlib.suppress(DBAPIError):  # a full disk or a busy file: the next look tries again
+                    sqlite.checkpoint(conn)
+        conn.close()

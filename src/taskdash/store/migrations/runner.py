@@ -1,0 +1,76 @@
+"""Brings a SQLite store to this program's schema, or says in one sentence why it will not touch it.
+
+Law: a store of another program, of a newer TaskDash, or an emptied one is refused and not a byte of it changes (RELIABILITY
+R17, R39). All steps run in one transaction, so that a kill leaves the old or the new schema (R21).
+"""
+
+from pathlib import Path
+
+from sqlalchemy import Connection, inspect
+from sqlalchemy.exc import DBAPIError
+
+from taskdash.errors import StartRefused
+from taskdash.store import sqlite
+
+HEAD = "0001"
+APPLICATION_ID = 0x5441534B
+"""`TASK`, in the header of the database file."""
+MARKER = "store-id"
+"""A file beside the database that says one was made here: a marker beside an empty database is a lost store."""
+
+
+def upgrade(path: Path) -> None:
+    """Create or upgrade the store at `path`. Raises StartRefused."""
+    engine = sqlite.open_engine(path)
+    try:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+            found = _revision(conn, path)
+            if found == HEAD:
+                return
+            sqlite.begin(conn)
+            _run_steps(conn)
+            conn.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+            conn.exec_driver_sql("COMMIT")
+        _write_marker(path)
+    except DBAPIError as error:
+        raise StartRefused(_unusable(path, sqlite.refusal(error).extra["code"])) from None
+    finally:
+        engine.dispose()
+
+
+def _unusable(path: Path, code: str) -> str:
+    hint = "; put a backup in its place with `taskdash db restore`" if code in {"SQLITE_CORRUPT", "SQLITE_NOTADB"} else ""
+    return f"the store {path} cannot be used ({code}){hint}"
+
+
+def _revision(conn: Connection, path: Path) -> str | None:
+    """The schema found; None for a store that is still to be made. Raises StartRefused for one we must not touch."""
+    application = conn.exec_driver_sql("PRAGMA application_id").scalar_one()
+    tables = inspect(conn).get_table_names()
+    if not tables:
+        if (path.parent / MARKER).exists():
+            raise StartRefused(f"the store {path} is empty but had been filled; restore a backup with `taskdash db restore`")
+        return None
+    if application != APPLICATION_ID:
+        raise StartRefused(f"{path} is a database of another program (application_id {application})")
+    found = str(conn.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one())
+    if found > HEAD:
+        raise StartRefused(f"the store {path} is of a newer TaskDash (schema {found}, this program knows {HEAD})")
+    return found
+
+
+def _run_steps(conn: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = conn
+    command.upgrade(config, HEAD)
+
+
+def _write_marker(path: Path) -> None:
+    marker = path.parent / MARKER
+    if not marker.exists():
+        marker.write_text("This directory holds a TaskDash store.\n", encoding="ascii")
