@@ -1,1 +1,1 @@
-"""See ARCHITECTURE.md; import from the module that defines the name."""
+"""The TCP interface of SPEC 5; import from the module that defines the name."""

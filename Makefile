@@ -1,0 +1,59 @@
+# TaskDash: every habit as one word. `make help` lists them.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PY := .venv/bin/python
+RUN := .venv/bin
+
+.PHONY: help install demo test check fix faults browser bench tools settings-doc requirements
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+install: .venv/.installed ## a virtual environment in .venv with TaskDash and what it needs, pinned by hash
+
+.venv/.installed: requirements.txt pyproject.toml
+	python3 -m venv .venv || { echo "python3 -m venv failed: install Python 3.11 or newer with its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	$(RUN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(RUN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@
+
+.venv/.dev: .venv/.installed requirements-dev.txt
+	$(RUN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	touch $@
+
+demo: install ## a running TaskDash with five sample task services; prints where to look and a sign-in
+	$(RUN)/taskdash demo
+
+tools: ## what only the tests need: the real nsqd and its family, clients in other languages, a browser
+	tools/prepare
+
+test: .venv/.dev tools ## everything a change must pass
+	$(RUN)/pytest -q tests
+
+check: .venv/.dev ## format, lint, types, imports, sizes
+	$(RUN)/ruff format --check .
+	$(RUN)/ruff check .
+	$(RUN)/mypy
+	$(RUN)/lint-imports
+	$(PY) tools/sizes.py
+
+fix: .venv/.dev ## format and mend what can be mended by machine
+	$(RUN)/ruff format .
+	$(RUN)/ruff check --fix .
+
+faults: .venv/.dev tools ## the long fault runs
+	TASKDASH_LONG=1 $(RUN)/pytest -q tests/faults
+
+browser: .venv/.dev tools ## the screens in a real Chromium
+	$(RUN)/pytest -q tests/browser
+
+bench: .venv/.dev tools ## speed, each figure as a ratio to its floor in the same run; writes docs/BENCHMARKS.md
+	$(PY) -m bench
+
+settings-doc: install ## write docs/settings.md anew
+	$(PY) -m taskdash.commands.settings_doc
+
+requirements: .venv/.dev ## pin the requirements anew (needs uv)
+	uv pip compile -q --generate-hashes --no-emit-index-url --no-header requirements.in -o requirements.txt --python-version 3.11
+	uv pip compile -q --generate-hashes --no-emit-index-url --no-header requirements-dev.in -o requirements-dev.txt --python-version 3.11

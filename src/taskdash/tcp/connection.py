@@ -1,0 +1,231 @@
+"""One TCP connection of SPEC 5: packs in, answers out in their order, never more in hand than allowed.
+
+Law: a request is dispatched only when the ones before it of the other kind are answered, so that a pipelined Find sees the
+Register before it. Reading pauses while the peer does not read (RELIABILITY R70) or too much is unanswered.
+"""
+
+import asyncio
+import hmac
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from taskdash.actions.tasks import TaskRequest
+from taskdash.clock import Clock
+from taskdash.errors import TaskDashError, Unauthorized
+from taskdash.model.instants import Instant, seconds
+from taskdash.model.records import Actor
+from taskdash.tcp import replies
+from taskdash.tcp.batches import Find
+from taskdash.wire import pack
+
+if TYPE_CHECKING:
+    from taskdash.tcp.server import TcpServer
+
+MOST_UNANSWERED = 1_024
+MOST_UNSENT_BYTES = 64 * 1024
+
+
+class Limits(Struct, frozen=True):
+    """Settings of the listener; seconds and bytes."""
+
+    frame_bytes: int = 1_048_576
+    frame_s: float = 10.0
+    """A pack must be whole this long after its first byte (RELIABILITY R68)."""
+    heartbeat_silence_s: float = 30.0
+    idle_s: float = 600.0
+    connections: int = 4_096
+    connections_an_address: int = 256
+
+
+class Waiting:
+    """One request between its pack and its answer."""
+
+    __slots__ = ("body", "connection", "dispatched", "request")
+
+    def __init__(self, connection: "Connection", request: pack.Request) -> None:
+        self.connection = connection
+        self.request = request
+        self.body: bytes | None = None
+        self.dispatched = False
+
+    @property
+    def is_find(self) -> bool:
+        """Finds and writes are dispatched in turns."""
+        return self.request.request_id == "Find"
+
+    def answer(self, body: bytes) -> None:
+        """Keep the body until the answers before it are sent."""
+        self.body = body
+
+    def flush(self) -> None:
+        """Let the connection send what is answered."""
+        self.connection.flush()
+
+
+class Connection(asyncio.Protocol):
+    """A peer. `server` gathers its requests with everybody's."""
+
+    def __init__(self, server: "TcpServer", clock: Clock, limits: Limits, token: str) -> None:
+        self._server = server
+        self._clock = clock
+        self._limits = limits
+        self._token = token
+        self._reader = pack.PackReader(limits.frame_bytes)
+        self._queue: deque[Waiting] = deque()
+        self._transport: Any = None
+        self._reading_paused = False
+        self._peer_is_slow = False
+        self._ending = False
+        self._closed = False
+        self.actor = Actor(type="connection", id="", channel="tcp")
+        self.address = ""
+        self.vouches = False
+        """It sent a heartbeat notice: its tasks are stale when it is gone (SPEC 5)."""
+        self.registered: set[str] = set()
+        self.last_heard_at: Instant = clock.now()
+        self.partial_since: Instant | None = None
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: Any) -> None:
+        """Admit the peer, or tell it in one line why not."""
+        self._transport = transport
+        transport.set_write_buffer_limits(high=MOST_UNSENT_BYTES)
+        peer = transport.get_extra_info("peername")
+        self.address = str(peer[0]) if peer else "?"
+        self.actor = Actor(type="connection", id=f"{peer[0]}:{peer[1]}" if peer else "?", channel="tcp")
+        refusal = self._server.admit(self)
+        if refusal:
+            self._refuse_all(refusal)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The peer has gone, or was ended by us."""
+        self._closed = True
+        self._server.gone(self)
+
+    def pause_writing(self) -> None:
+        """The peer does not read its answers: stop reading its requests."""
+        self._peer_is_slow = True
+        self._adjust_reading()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._peer_is_slow = False
+        self._adjust_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Cut the bytes into packs and put each where it belongs."""
+        if self._ending:
+            return
+        now = self._clock.now()
+        self.last_heard_at = now
+        for raw in self._reader.feed(data):
+            self._take(pack.decode(raw))
+        self.partial_since = (self.partial_since or now) if self._reader.is_partial else None
+        if self._reader.lost:
+            self._refuse_all(self._reader.lost)
+        self._dispatch()
+        self.flush()
+
+    # requests
+
+    def _take(self, request: pack.Request) -> None:
+        if request.is_heartbeat and request.error is None:
+            self._server.beats(self)
+            return
+        waiting = Waiting(self, request)
+        self._queue.append(waiting)
+        error = request.error or self._unauthorized(request)
+        if error:
+            waiting.dispatched = True
+            waiting.answer(replies.refused(request.id, error))
+
+    def _unauthorized(self, request: pack.Request) -> TaskDashError | None:
+        if not self._token or hmac.compare_digest(request.token.encode(), self._token.encode()):
+            return None
+        return Unauthorized("Header.Token is missing or not the token of this listener")
+
+    def _dispatch(self) -> None:
+        """Hand over the next requests of one kind; the other kind waits until these are answered."""
+        under_way: bool | None = None
+        for waiting in self._queue:
+            if waiting.body is not None:
+                continue
+            if under_way is not None and waiting.is_find != under_way:
+                break
+            under_way = waiting.is_find
+            if not waiting.dispatched:
+                waiting.dispatched = True
+                self._hand_over(waiting)
+
+    def _hand_over(self, waiting: Waiting) -> None:
+        request = waiting.request
+        if request.fields is None:
+            raise AssertionError("a request without an error has its fields")
+        if waiting.is_find:
+            self._server.finds.put(Find(request.id), waiting)
+            return
+        kind = "register" if request.request_id == "Register" else "update"
+        self._server.writes.put(TaskRequest(kind=kind, fields=request.fields, actor=self.actor), waiting)
+        if kind == "register":
+            self._server.registers(self, request.id)
+
+    # answers
+
+    def flush(self) -> None:
+        """Send what is answered, in the order of the requests, as one write."""
+        framing = self._reader.framing or pack.Framing.LINES
+        ready: list[bytes] = []
+        while self._queue and (body := self._queue[0].body) is not None:
+            ready.append(pack.encode(framing, self._queue.popleft().request, body))
+        if ready and not self._closed:
+            self._transport.write(b"".join(ready))
+        if self._queue:
+            self._dispatch()
+        elif self._ending and not self._closed:
+            self._transport.close()
+        self._adjust_reading()
+
+    def _refuse_all(self, error: TaskDashError) -> None:
+        """One last answer after those still owed, then the end."""
+        waiting = Waiting(self, pack.Request(pack.REQUEST))
+        waiting.dispatched = True
+        waiting.answer(replies.refused("", error))
+        self._queue.append(waiting)
+        self._ending = True
+        self.flush()
+
+    def _adjust_reading(self) -> None:
+        wanted = self._peer_is_slow or len(self._queue) >= MOST_UNANSWERED
+        if wanted == self._reading_paused or self._closed:
+            return
+        self._reading_paused = wanted
+        if wanted:
+            self._transport.pause_reading()
+        else:
+            self.last_heard_at = self._clock.now()
+            self._transport.resume_reading()
+
+    # time
+
+    def is_overdue(self, now: Instant) -> bool:
+        """Silent for too long (SPEC 5), or a pack that does not end (R68). What waits for us is not its silence."""
+        if self._queue or self._reading_paused:
+            return self._peer_is_slow and now - self.last_heard_at > seconds(self._limits.idle_s)
+        silence_s = self._limits.heartbeat_silence_s if self.vouches else self._limits.idle_s
+        if self.partial_since is not None and now - self.partial_since > seconds(self._limits.frame_s):
+            return True
+        return now - self.last_heard_at > seconds(silence_s)
+
+    def end(self) -> None:
+        """Stop reading, send what is owed, close."""
+        self._ending = True
+        if not self._queue and not self._closed:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if not self._closed:
+            self._transport.abort()

@@ -1,0 +1,126 @@
+"""The TCP listener of SPEC 5: who is connected, who vouches for which task, and the end of silent connections.
+
+Law: a task is stale only when the newest connection that registered it vouched for it and is gone.
+"""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+
+from taskdash.clock import Clock, every
+from taskdash.errors import Busy, StoreRefused, TaskDashError
+from taskdash.health import Parts
+from taskdash.tcp.batches import Apply, Reader, finds, writes
+from taskdash.tcp.connection import Connection, Limits
+
+Lost = Callable[[str, Sequence[str]], Awaitable[None]]
+"""Called with (peer address, task ids) when a vouching connection is gone; marks its tasks stale, durably."""
+
+_LOOK_EVERY_S = 1.0
+
+
+class TcpServer:
+    """Register, Update, Find and 1392 on one address. `apply` and `read` are the store's side, `lost` marks tasks stale."""
+
+    def __init__(
+        self, *, apply: Apply, read: Reader, lost: Lost, clock: Clock, parts: Parts, limits: Limits, token: str = ""
+    ) -> None:
+        self.writes = writes(apply)
+        self.finds = finds(read)
+        self._lost = lost
+        self._clock = clock
+        self._parts = parts
+        self._limits = limits
+        self._token = token
+        self._connections: set[Connection] = set()
+        self._an_address: Counter[str] = Counter()
+        self._voucher: dict[str, Connection] = {}
+        self._losses: asyncio.Queue[tuple[str, list[str]]] = asyncio.Queue()
+        self._server: asyncio.Server | None = None
+        self.beats_seen = 0
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen; the address in use. Raises OSError when it is taken."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: Connection(self, self._clock, self._limits, self._token), host, port, backlog=1_024
+        )
+        self._parts.report("tcp")
+        name = self._server.sockets[0].getsockname()
+        return str(name[0]), int(name[1])
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.writes.run())
+            group.create_task(self.finds.run())
+            group.create_task(self._mark_lost())
+            group.create_task(every(self._clock, _LOOK_EVERY_S, self._end_overdue))
+
+    async def drain(self, deadline_s: float) -> None:
+        """Stop accepting, answer what was accepted, close; after `deadline_s` close at once."""
+        if self._server is not None:
+            self._server.close()
+        for connection in list(self._connections):
+            connection.end()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s):
+                while self._connections:
+                    await asyncio.sleep(0.02)
+                await self._losses.join()
+        for connection in list(self._connections):
+            connection.abort()
+
+    # called by connections
+
+    def admit(self, connection: Connection) -> TaskDashError | None:
+        """Why the peer is refused, or None (RELIABILITY R103)."""
+        self._connections.add(connection)
+        self._an_address[connection.address] += 1
+        if len(self._connections) > self._limits.connections:
+            return Busy(f"this listener has its {self._limits.connections} connections; try again later")
+        local = connection.address.startswith("127.") or connection.address == "::1"
+        if not local and self._an_address[connection.address] > self._limits.connections_an_address:
+            return Busy(f"this address has its {self._limits.connections_an_address} connections; try again later")
+        return None
+
+    def gone(self, connection: Connection) -> None:
+        """Forget the connection; the tasks it vouched for become stale."""
+        self._connections.discard(connection)
+        self._an_address[connection.address] -= 1
+        if not self._an_address[connection.address]:
+            del self._an_address[connection.address]
+        mine = [task_id for task_id in connection.registered if self._voucher.get(task_id) is connection]
+        for task_id in mine:
+            del self._voucher[task_id]
+        if mine and connection.vouches:
+            self._losses.put_nowait((connection.actor.id, mine))
+
+    def registers(self, connection: Connection, task_id: str) -> None:
+        """The newest connection that registers a task is the one that can vouch for it."""
+        self._voucher[task_id] = connection
+        connection.registered.add(task_id)
+
+    def beats(self, connection: Connection) -> None:
+        """A heartbeat notice: from now on the connection vouches for what it registers."""
+        self.beats_seen += 1
+        connection.vouches = True
+
+    # loops
+
+    async def _mark_lost(self) -> None:
+        while True:
+            peer, ids = await self._losses.get()
+            while True:
+                try:
+                    await self._lost(peer, ids)
+                    break
+                except StoreRefused:
+                    await self._clock.sleep(1.0)
+            self._losses.task_done()
+
+    async def _end_overdue(self) -> None:
+        now = self._clock.now()
+        for connection in [c for c in self._connections if c.is_overdue(now)]:
+            connection.abort()
