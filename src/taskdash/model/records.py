@@ -95,6 +95,8 @@ class Service(Struct, frozen=True, kw_only=True):
     created_at: Instant = 0
     registered_at: Instant = 0
     """Time of the newest registration message that counted."""
+    told_at: tuple[Instant, ...] = ()
+    """Message times of name, type, url, description, reserved: which message told each last (RELIABILITY R4)."""
     updated_at: Instant = 0
     source: str = ""
     """The input through which the last beat or registration came."""

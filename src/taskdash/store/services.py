@@ -10,7 +10,7 @@ from taskdash.model.records import Service
 from taskdash.store.rows import Shape
 from taskdash.store.tables import services
 
-SHAPE = Shape(Service, services, json=("flaps", "collect_problems"))
+SHAPE = Shape(Service, services, json=("told_at", "flaps", "collect_problems"))
 _KEPT_BY_THE_STORE = ("pk", "task_total")
 _ALL = select(*SHAPE.columns)
 _UPDATE = update(services).where(services.c.pk == bindparam("b_pk"))

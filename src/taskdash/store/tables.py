@@ -62,6 +62,7 @@ services = Table(
     _text("method"),
     _must_at("created_at"),
     _must_at("registered_at"),
+    _json("told_at", "[]"),
     _must_at("updated_at"),
     _text("source"),
     _at("last_beat_at"),
