@@ -37,6 +37,8 @@ class TcpServer:
         self._an_address: Counter[str] = Counter()
         self._voucher: dict[str, Connection] = {}
         self._losses: asyncio.Queue[tuple[str, list[str]]] = asyncio.Queue()
+        self._empty = asyncio.Event()
+        self._empty.set()
         self._server: asyncio.Server | None = None
         self.beats_seen = 0
 
@@ -66,8 +68,7 @@ class TcpServer:
             connection.end()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
-                while self._connections:
-                    await asyncio.sleep(0.02)
+                await self._empty.wait()
                 await self._losses.join()
         for connection in list(self._connections):
             connection.abort()
@@ -77,6 +78,7 @@ class TcpServer:
     def admit(self, connection: Connection) -> TaskDashError | None:
         """Why the peer is refused, or None (RELIABILITY R103)."""
         self._connections.add(connection)
+        self._empty.clear()
         self._an_address[connection.address] += 1
         if len(self._connections) > self._limits.connections:
             return Busy(f"this listener has its {self._limits.connections} connections; try again later")
@@ -88,6 +90,8 @@ class TcpServer:
     def gone(self, connection: Connection) -> None:
         """Forget the connection; the tasks it vouched for become stale."""
         self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
         self._an_address[connection.address] -= 1
         if not self._an_address[connection.address]:
             del self._an_address[connection.address]

@@ -1,7 +1,8 @@
 """TCP packs, both framings, sans-IO: bytes in, packs out, and answers back to bytes (SPEC 5, RELIABILITY R65-R71).
 
 Pure. The first byte of a connection chooses the framing for its life: 0x00 is a 4-byte big-endian length and that many
-bytes of JSON, `{` is one JSON pack a line. What breaks the framing itself is told in `PackReader.lost`; the connection must end.
+bytes of JSON, `{` is one JSON pack a line. What breaks the framing itself is told in `PackReader.lost`; the connection must
+then end.
 """
 
 import base64
@@ -69,7 +70,7 @@ class PackReader:
         return self._by_length() if self.framing is Framing.LENGTH else self._by_line()
 
     def _choose(self) -> bool:
-        while self._buffer[:1] in (b"\r", b"\n"):
+        while self._buffer.startswith((b"\r", b"\n")):
             del self._buffer[0]
         if not self._buffer:
             return False
