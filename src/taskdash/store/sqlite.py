@@ -24,12 +24,11 @@ _PRAGMAS = (
     "PRAGMA journal_size_limit=67108864",
     "PRAGMA temp_store=MEMORY",
     "PRAGMA wal_autocheckpoint=0",
-    f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}",
 )
 
 
 def open_engine(path: Path, *, cache_kib: int = 16_384, read_only: bool = False) -> Engine:
-    """An engine without a pool: whoever needs a connection opens one and keeps it."""
+    """An engine without a pool: whoever needs a connection opens one and keeps it. `read_only` changes no byte of the file."""
     mode = "ro" if read_only else "rwc"
     engine = create_engine(
         f"sqlite:///file:{path}?mode={mode}&uri=true",
@@ -39,7 +38,8 @@ def open_engine(path: Path, *, cache_kib: int = 16_384, read_only: bool = False)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-        for pragma in (*_PRAGMAS, f"PRAGMA cache_size=-{cache_kib}"):
+        connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        for pragma in () if read_only else (*_PRAGMAS, f"PRAGMA cache_size=-{cache_kib}"):
             connection.execute(pragma)
 
     return engine

@@ -21,21 +21,33 @@ MARKER = "store-id"
 
 def upgrade(path: Path) -> None:
     """Create or upgrade the store at `path`. Raises StartRefused."""
-    engine = sqlite.open_engine(path)
     try:
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-            found = _revision(conn, path)
-            if found == HEAD:
-                return
-            sqlite.begin(conn)
-            _run_steps(conn)
-            conn.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
-            conn.exec_driver_sql("COMMIT")
-        _write_marker(path)
+        if revision(path) != HEAD:
+            _upgrade(path)
     except DBAPIError as error:
         raise StartRefused(_unusable(path, sqlite.refusal(error).extra["code"])) from None
-    finally:
-        engine.dispose()
+
+
+def revision(path: Path) -> str | None:
+    """The schema of the store at `path`, None when it is still to be made. Changes no byte. Raises StartRefused."""
+    if not path.exists():
+        return _absent(path)
+    with sqlite.open_engine(path, read_only=True).connect() as conn:
+        return _revision(conn, path)
+
+
+def _upgrade(path: Path) -> None:
+    with sqlite.open_engine(path).connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        sqlite.begin(conn)
+        _run_steps(conn)
+        conn.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
+        conn.exec_driver_sql("COMMIT")
+    _write_marker(path)
+
+
+def _absent(path: Path) -> None:
+    if (path.parent / MARKER).exists():
+        raise StartRefused(f"the store {path} is empty but had been filled; restore a backup with `taskdash db restore`")
 
 
 def _unusable(path: Path, code: str) -> str:
@@ -44,13 +56,10 @@ def _unusable(path: Path, code: str) -> str:
 
 
 def _revision(conn: Connection, path: Path) -> str | None:
-    """The schema found; None for a store that is still to be made. Raises StartRefused for one we must not touch."""
     application = conn.exec_driver_sql("PRAGMA application_id").scalar_one()
     tables = inspect(conn).get_table_names()
     if not tables:
-        if (path.parent / MARKER).exists():
-            raise StartRefused(f"the store {path} is empty but had been filled; restore a backup with `taskdash db restore`")
-        return None
+        return _absent(path)
     if application != APPLICATION_ID:
         raise StartRefused(f"{path} is a database of another program (application_id {application})")
     found = str(conn.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one())

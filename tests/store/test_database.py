@@ -1,0 +1,190 @@
+"""The store's door: group commit, refusals, limits (RELIABILITY R1, R2, R28, R30)."""
+
+import asyncio
+import os
+import sqlite3
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection
+
+from taskdash.errors import Busy, StartRefused, StoreRefused, UnknownTask
+from taskdash.store import datadir, events, services, sqlite
+from taskdash.store.database import Database
+from taskdash.store.migrations import runner
+from tests.support import NOW, a_service, eventually
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> AsyncIterator[Database]:
+    path = tmp_path / "taskdash.db"
+    runner.upgrade(path)
+    database = Database(path)
+    database.start()
+    yield database
+    await database.close()
+
+
+def committed_ids(path: Path) -> set[str]:
+    other = sqlite3.connect(path)
+    try:
+        return {row[0] for row in other.execute("SELECT id FROM services")}
+    finally:
+        other.close()
+
+
+async def test_R1_a_write_is_answered_only_when_another_connection_sees_it(opened: Database) -> None:
+    await opened.write(lambda conn: services.save(conn, [a_service(id="a")]))
+    assert committed_ids(opened.path) == {"a"}
+
+
+async def test_R2_of_a_batch_only_the_refused_write_is_undone(opened: Database) -> None:
+    def half(conn: Connection) -> None:
+        services.save(conn, [a_service(id="half")])
+        raise UnknownTask("no task has the id '9'")
+
+    outcomes = await asyncio.gather(
+        opened.write(lambda conn: services.save(conn, [a_service(id="a")])),
+        opened.write(half),
+        opened.write(lambda conn: services.save(conn, [a_service(id="b")])),
+        return_exceptions=True,
+    )
+    assert isinstance(outcomes[1], UnknownTask)
+    assert committed_ids(opened.path) == {"a", "b"}
+
+
+async def test_what_waits_is_committed_together(opened: Database) -> None:
+    commits = []
+    opened.on_commit = lambda: commits.append(1)
+    gate = threading.Event()
+    first = asyncio.create_task(opened.write(lambda _conn: gate.wait(10)))
+    await asyncio.sleep(0)
+    others = [
+        asyncio.create_task(opened.write(lambda conn, i=i: services.save(conn, [a_service(id=f"s{i}")]))) for i in range(50)
+    ]
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(first, *others)
+    assert len(commits) <= 2
+    assert len(committed_ids(opened.path)) == 50
+
+
+async def test_R28_a_database_that_another_process_holds_refuses_and_recovers(
+    opened: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reasons: list[str] = []
+    opened.on_refused = reasons.append
+    await opened.write(lambda conn: conn.exec_driver_sql("PRAGMA busy_timeout=50").close())
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 50)
+    with sqlite3.connect(opened.path, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreRefused, match="SQLITE_BUSY"):
+            await opened.write(lambda conn: services.save(conn, [a_service(id="a")]))
+        other.execute("ROLLBACK")
+    await eventually(lambda: reasons[-1:] == [""])
+    assert reasons[0].startswith("the store refused")
+    await opened.write(lambda conn: services.save(conn, [a_service(id="b")]))
+    assert committed_ids(opened.path) == {"b"}
+
+
+async def test_a_query_over_its_limit_is_stopped_and_the_reader_serves_on(opened: Database) -> None:
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT max(i) FROM n"
+    with pytest.raises(Busy):
+        await opened.read(lambda conn: conn.exec_driver_sql(endless).all(), limit_s=0.05)
+    assert await opened.read(lambda conn: conn.exec_driver_sql("SELECT 1").scalar()) == 1
+
+
+async def test_closing_stores_what_waits_and_leaves_no_wal(tmp_path: Path) -> None:
+    path = tmp_path / "taskdash.db"
+    runner.upgrade(path)
+    database = Database(path)
+    database.start()
+    waiting = [asyncio.create_task(database.write(lambda c, i=i: services.save(c, [a_service(id=f"s{i}")]))) for i in range(20)]
+    await asyncio.sleep(0)
+    await database.close()
+    await asyncio.gather(*waiting)
+    assert "taskdash.db-wal" not in os.listdir(tmp_path)
+    assert len(committed_ids(path)) == 20
+    with pytest.raises(StoreRefused, match="stopping"):
+        await database.write(lambda _conn: None)
+
+
+async def test_R29_a_mistake_in_the_writer_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "taskdash.db"
+    runner.upgrade(path)
+    database = Database(path)
+    deaths: list[BaseException] = []
+    database.on_death = deaths.append
+    monkeypatch.setattr(threading, "excepthook", lambda _args: None)
+    database.start()
+
+    def dies(_conn: Connection) -> None:
+        raise SystemExit(3)
+
+    waiting = asyncio.create_task(database.write(dies))
+    await eventually(lambda: deaths)
+    waiting.cancel()
+
+
+def test_R30_a_data_directory_has_one_owner_and_the_second_learns_its_pid(tmp_path: Path) -> None:
+    owner = datadir.lock(tmp_path / "data")
+    with pytest.raises(StartRefused, match=r"pid \d+"):
+        datadir.lock(tmp_path / "data")
+    owner.release()
+    datadir.lock(tmp_path / "data").release()
+
+
+def test_R162_data_directory_and_lock_are_private(tmp_path: Path) -> None:
+    directory = tmp_path / "data"
+    datadir.lock(directory).release()
+    datadir.keep_reserve(directory)
+    assert directory.stat().st_mode & 0o777 == 0o700
+    assert {f.stat().st_mode & 0o777 for f in directory.iterdir()} == {0o600}
+
+
+def test_R39_an_emptied_store_is_refused_and_never_silently_new(tmp_path: Path) -> None:
+    path = tmp_path / "taskdash.db"
+    runner.upgrade(path)
+    for file in tmp_path.glob("taskdash.db*"):
+        file.write_bytes(b"")
+    with pytest.raises(StartRefused, match="had been filled"):
+        runner.upgrade(path)
+
+
+def test_R39_a_database_of_another_program_is_refused_and_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / "taskdash.db"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE notes (text)")
+    before = path.read_bytes()
+    with pytest.raises(StartRefused, match="another program"):
+        runner.upgrade(path)
+    assert path.read_bytes() == before
+
+
+def test_R17_a_newer_store_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "taskdash.db"
+    runner.upgrade(path)
+    with sqlite3.connect(path) as other:
+        other.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(StartRefused, match="newer TaskDash"):
+        runner.upgrade(path)
+
+
+async def test_R7_seq_numbers_follow_commit_order_and_are_not_reused(opened: Database) -> None:
+    from taskdash.model.records import NewEvent
+
+    new = NewEvent(at=NOW, kind="task.registered", subject_type="task", subject_id="1")
+
+    def refused(conn: Connection) -> None:
+        events.append(conn, [new])
+        raise UnknownTask("undone")
+
+    await opened.write(lambda conn: events.append(conn, [new, new]))
+    with pytest.raises(UnknownTask):
+        await opened.write(refused)
+    await opened.write(lambda conn: events.append(conn, [new]))
+    found = await opened.read(lambda conn: events.after(conn, 0))
+    assert [e.seq for e in found] == sorted({e.seq for e in found})
+    assert len(found) == 3
