@@ -7,7 +7,7 @@ Register before it. Reading pauses while the peer does not read (RELIABILITY R70
 import asyncio
 import hmac
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
@@ -167,7 +167,7 @@ class Connection(asyncio.Protocol):
         if waiting.is_find:
             self._server.finds.put(Find(request.id), waiting)
             return
-        kind = "register" if request.request_id == "Register" else "update"
+        kind: Literal["register", "update"] = "register" if request.request_id == "Register" else "update"
         self._server.writes.put(TaskRequest(kind=kind, fields=request.fields, actor=self.actor), waiting)
         if kind == "register":
             self._server.registers(self, request.id)

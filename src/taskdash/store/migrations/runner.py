@@ -31,7 +31,8 @@ def upgrade(path: Path) -> None:
 def revision(path: Path) -> str | None:
     """The schema of the store at `path`, None when it is still to be made. Changes no byte. Raises StartRefused."""
     if not path.exists():
-        return _absent(path)
+        _refuse_lost(path)
+        return None
     with sqlite.open_engine(path, read_only=True).connect() as conn:
         return _revision(conn, path)
 
@@ -45,7 +46,7 @@ def _upgrade(path: Path) -> None:
     _write_marker(path)
 
 
-def _absent(path: Path) -> None:
+def _refuse_lost(path: Path) -> None:
     if (path.parent / MARKER).exists():
         raise StartRefused(f"the store {path} is empty but had been filled; restore a backup with `taskdash db restore`")
 
@@ -59,7 +60,8 @@ def _revision(conn: Connection, path: Path) -> str | None:
     application = conn.exec_driver_sql("PRAGMA application_id").scalar_one()
     tables = inspect(conn).get_table_names()
     if not tables:
-        return _absent(path)
+        _refuse_lost(path)
+        return None
     if application != APPLICATION_ID:
         raise StartRefused(f"{path} is a database of another program (application_id {application})")
     found = str(conn.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one())
