@@ -1,0 +1,1 @@
+"""Typed settings, each with where its value came from (SPEC 9)."""
