@@ -1,0 +1,97 @@
+"""Register and Update over TCP, and what becomes of a task without anybody's claim. One function, one transaction. SPEC 5.
+
+`apply_batch` is set-based: one load, the rule folded over the requests in their order, one save, one insert of events
+(DESIGN 4). Each request has its own outcome; one that is refused changes nothing and hinders no other.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, tzinfo
+from typing import Literal
+
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from taskdash.errors import BadField, TaskDashError, UnknownTask
+from taskdash.model.instants import Instant
+from taskdash.model.records import Actor, NewEvent, Task, TaskFields
+from taskdash.rules import requests
+from taskdash.rules.requests import Told
+from taskdash.store import events, tasks
+from taskdash.store.database import Database
+
+Outcome = TaskDashError | None
+
+
+class TaskRequest(Struct, frozen=True, kw_only=True):
+    """One Register or Update whose fields keep SPEC 1, and the connection it came by."""
+
+    kind: Literal["register", "update"]
+    fields: TaskFields
+    actor: Actor
+
+
+async def apply_batch(db: Database, batch: Sequence[TaskRequest], now: Instant, *, zone: tzinfo = UTC) -> list[Outcome]:
+    """One outcome a request, in order: None when it is done and durable, else UnknownTask or BadField. Raises StoreRefused."""
+
+    def change(conn: Connection) -> list[Outcome]:
+        known = tasks.load_many(conn, [request.fields.id for request in batch])
+        fold = _Fold(known)
+        outcomes = [fold.take(request, now, zone) for request in batch]
+        fold.store(conn)
+        return outcomes
+
+    return await db.write(change)
+
+
+class _Fold:
+    """The tasks of one batch while its requests are applied in order."""
+
+    def __init__(self, known: dict[str, Task]) -> None:
+        self._stored = known
+        self._tasks = dict(known)
+        self._events: list[NewEvent] = []
+
+    def take(self, request: TaskRequest, now: Instant, zone: tzinfo) -> Outcome:
+        """Apply one request, or say why not."""
+        known = self._tasks.get(request.fields.id)
+        if request.kind == "register":
+            told = requests.register(known, request.fields, request.actor, now, zone)
+        elif known is None:
+            return unknown_task(request.fields.id)
+        else:
+            told = requests.update(known, request.fields, request.actor, now, zone)
+        if not isinstance(told, Told):
+            return BadField(told.sentence, field=told.field)
+        self.put(told)
+        return None
+
+    def put(self, told: Told) -> None:
+        """Keep what a rule made of a task."""
+        self._tasks[told.task.id] = told.task
+        self._events.extend(told.events)
+
+    def store(self, conn: Connection) -> None:
+        """Save what changed, with its events."""
+        changed = [(before, after) for key, after in self._tasks.items() if (before := self._stored.get(key)) is not after]
+        tasks.save(conn, changed)
+        events.append(conn, self._events)
+
+
+def unknown_task(task_id: str) -> UnknownTask:
+    """The sentence for an id that is not stored."""
+    return UnknownTask(f"no task has the id {task_id}")
+
+
+async def lost_connection(db: Database, connection_id: str, task_ids: Iterable[str], now: Instant) -> int:
+    """The connection that vouched for these tasks is gone: they are adrift. Returns how many were not so before."""
+    ids = list(task_ids)
+    actor = Actor(type="connection", id=connection_id, channel="tcp")
+
+    def change(conn: Connection) -> int:
+        known = tasks.load_many(conn, ids)
+        told = [t for task in known.values() if (t := requests.lost_voucher(task, actor, now)).events]
+        tasks.save(conn, [(known[t.task.id], t.task) for t in told])
+        events.append(conn, [event for t in told for event in t.events])
+        return len(told)
+
+    return await db.write(change)
