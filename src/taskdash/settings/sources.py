@@ -3,6 +3,7 @@
 Law: nothing is guessed. An unknown name or a wrong value raises StartRefused (exit 2) with one sentence that names it.
 """
 
+import contextlib
 import os
 import re
 import tomllib
@@ -60,8 +61,9 @@ def value_of(settings: Settings, name: str) -> Any:
 
 
 def environment_name(name: str) -> str:
-    """`liveness.mass_hold` is TASKDASH_LIVENESS__MASS_HOLD."""
-    return PREFIX + name.replace(".", "__").upper()
+    """`liveness.mass_hold` is TASKDASH_LIVENESS__MASS_HOLD; `http.listen` is TASKDASH_HTTP."""
+    short = next((short for short, full in _SHORT.items() if full == name and "." in name), name)
+    return PREFIX + short.replace(".", "__").upper()
 
 
 def _read(name: str, raw: Any, origin: str) -> Any:
@@ -98,11 +100,9 @@ def _data_dir() -> Path:
 def _machine_time_zone() -> str:
     """By TZ or /etc/localtime; UTC when neither names one."""
     link = os.path.realpath("/etc/localtime")
-    for name in (os.environ.get("TZ", "").lstrip(":"), link.partition("zoneinfo/")[2]):
-        try:
-            return time_zone(name) if name else ""
-        except ValueError:
-            continue
+    for name in filter(None, (os.environ.get("TZ", "").lstrip(":"), link.partition("zoneinfo/")[2])):
+        with contextlib.suppress(ValueError):
+            return time_zone(name)
     return "UTC"
 
 
