@@ -8,15 +8,15 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, tzinfo
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy import Connection
 
-from taskdash.errors import BadField, TaskDashError, UnknownTask
+from taskdash.errors import BadField, Forbidden, TaskDashError, UnknownTask
 from taskdash.model.instants import Instant
 from taskdash.model.records import Actor, NewEvent, Task, TaskFields
-from taskdash.rules import requests
-from taskdash.rules.requests import Told
-from taskdash.store import events, tasks
+from taskdash.rules import requests, roles
+from taskdash.rules.requests import Told, event_of
+from taskdash.store import events, services, task_picks, tasks
 from taskdash.store.database import Database
 
 Outcome = TaskDashError | None
@@ -95,3 +95,44 @@ async def lost_connection(db: Database, connection_id: str, task_ids: Iterable[s
         return len(told)
 
     return await db.write(change)
+
+
+async def transfer(db: Database, actor: Actor, task_id: str, service_id: str, now: Instant) -> Task:
+    """From now on the task belongs to that service (admin). Raises Forbidden, UnknownTask, BadField."""
+
+    def change(conn: Connection) -> Task:
+        task = _for_admin(conn, actor, "transfer", task_id)
+        if services.load(conn, service_id) is None:
+            raise BadField(f"service_id: no service has the id {service_id}", field="service_id")
+        if task.service_id == service_id:
+            return task
+        after = structs.replace(task, service_id=service_id, updated_at=now)
+        tasks.save(conn, [(task, after)])
+        task_picks.forget_clashes(conn, [task_id], service_id)
+        was, told = {"service_id": task.service_id}, {"service_id": service_id}
+        events.append(conn, [event_of("task.transferred", after, actor, now, was, told)])
+        return after
+
+    return await db.write(change)
+
+
+async def delete(db: Database, actor: Actor, task_id: str, now: Instant) -> None:
+    """Remove the task for good (admin); history stays. It comes back as a new one when somebody reports it again."""
+
+    def change(conn: Connection) -> None:
+        task = _for_admin(conn, actor, "delete", task_id)
+        tasks.remove(conn, [task])
+        task_picks.forget_clashes(conn, [task_id])
+        before = {"name": task.name, "status": task.status, "user": task.user, "group_id": task.group_id}
+        events.append(conn, [event_of("task.removed", task, actor, now, before, {})])
+
+    await db.write(change)
+
+
+def _for_admin(conn: Connection, actor: Actor, action: Literal["transfer", "delete"], task_id: str) -> Task:
+    if sentence := roles.refusal(actor, action):
+        raise Forbidden(sentence)
+    task = tasks.load(conn, task_id)
+    if task is None:
+        raise unknown_task(task_id)
+    return task

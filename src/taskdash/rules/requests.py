@@ -45,7 +45,7 @@ def lost_voucher(task: Task, actor: Actor, now: Instant) -> Told:
         return Told(task)
     after = structs.replace(task, adrift=True, updated_at=now)
     sentence = f"the connection {actor.id} that vouched for it is gone"
-    return Told(after, (_event("task.changed", after, actor, now, {"stale": False}, {"stale": True}, sentence),))
+    return Told(after, (event_of("task.changed", after, actor, now, {"stale": False}, {"stale": True}, sentence),))
 
 
 def _created(sent: TaskFields, actor: Actor, now: Instant, zone: tzinfo) -> Told:
@@ -53,7 +53,7 @@ def _created(sent: TaskFields, actor: Actor, now: Instant, zone: tzinfo) -> Told
     since = now if given.get("user") else None
     task = Task(id=sent.id, **given, created_at=now, updated_at=now, status_at=now, user_since=since)
     after = {name: value for name, value in given.items() if value}
-    return Told(placed(task, now, zone), (_event("task.registered", task, actor, now, {}, after),))
+    return Told(placed(task, now, zone), (event_of("task.registered", task, actor, now, {}, after),))
 
 
 def _told(known: Task, sent: TaskFields, actor: Actor, now: Instant, zone: tzinfo, *, registers: bool) -> Told | Refused:
@@ -66,7 +66,7 @@ def _told(known: Task, sent: TaskFields, actor: Actor, now: Instant, zone: tzinf
     events = [decision.event] if decision.event else []
     if before:
         kind = "task.back" if revives else "task.changed"
-        events.insert(0, _event(kind, task, actor, now, before, after))
+        events.insert(0, event_of(kind, task, actor, now, before, after))
         task = structs.replace(task, updated_at=now)
     return Told(task, tuple(events))
 
@@ -97,9 +97,10 @@ def _differences(known: Task, task: Task, *, revives: bool) -> tuple[dict[str, A
     return before, after
 
 
-def _event(
+def event_of(
     kind: str, task: Task, actor: Actor, now: Instant, before: dict[str, Any], after: dict[str, Any], evidence: str = ""
 ) -> NewEvent:
+    """One line of a task's history; before and after hold only what changed."""
     return NewEvent(
         at=now,
         kind=kind,

@@ -47,6 +47,11 @@ def _json(name: str, empty: str) -> Column[str]:
     return Column(name, Text, nullable=False, server_default=empty)
 
 
+def _few(name: str, column: str) -> Index:
+    """An index over the few rows that have the column; the others do not pay for it."""
+    return Index(name, column, sqlite_where=text(f"{column} IS NOT NULL"), postgresql_where=text(f"{column} IS NOT NULL"))
+
+
 services = Table(
     "services",
     metadata,
@@ -128,6 +133,9 @@ tasks = Table(
     _flag("adrift"),
     _text("schedule"),
     _at("schedule_at"),
+    _few("tasks_until", "until"),
+    _few("tasks_schedule_at", "schedule_at"),
+    _few("tasks_gone_at", "gone_at"),
 )
 
 events = Table(
