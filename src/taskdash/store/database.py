@@ -6,11 +6,9 @@ savepoint, commits once. Functions are plain synchronous code over a Connection 
 """
 
 import asyncio
-import queue
 import threading
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,9 +16,10 @@ from msgspec import Struct
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from taskdash.errors import Busy, StoreRefused, TaskDashError
+from taskdash.errors import StoreRefused, TaskDashError
 from taskdash.store import sqlite
 from taskdash.store.checkpoint import Checkpointer
+from taskdash.store.readers import Readers, resolve
 
 T = TypeVar("T")
 Work = Callable[[Connection], Any]
@@ -55,16 +54,14 @@ class Database:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.checkpointer = Checkpointer(path)
         self._writer = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
-        self._free_readers: queue.SimpleQueue[Connection] = queue.SimpleQueue()
-        self._readers = ThreadPoolExecutor(readers, thread_name_prefix="store-reader")
-        for _ in range(readers):
-            self._free_readers.put(self._engine.connect().execution_options(isolation_level="AUTOCOMMIT"))
+        self._readers = Readers(self._engine, readers)
 
     def start(self) -> None:
         """Start the writer; call on the event loop that will use it."""
         self._loop = asyncio.get_running_loop()
         self._writer.start()
         self.checkpointer.start()
+        self._readers.start()
 
     async def close(self) -> None:
         """Store all that waits, then end the threads and leave no WAL behind."""
@@ -73,29 +70,14 @@ class Database:
             self._wake.notify()
         await asyncio.to_thread(self._writer.join)
         await asyncio.to_thread(self.checkpointer.close)
-        await asyncio.to_thread(self._readers.shutdown)
-        while not self._free_readers.empty():
-            self._free_readers.get().close()
+        await asyncio.to_thread(self._readers.close)
         self._engine.dispose()
 
     # reading
 
     async def read(self, query: Callable[[Connection], T], *, limit_s: float | None = 5.0) -> T:
         """What `query` returns. Raises Busy when it ran longer than `limit_s`, StoreRefused when the store fails."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, self._read, query, limit_s)
-
-    def _read(self, query: Callable[[Connection], T], limit_s: float | None) -> T:
-        conn = self._free_readers.get()
-        try:
-            sqlite.limit_query(conn, limit_s)
-            return query(conn)
-        except DBAPIError as error:
-            if sqlite.is_interrupted(error):
-                raise Busy("the query took too long and was stopped; ask for less") from None
-            raise sqlite.refusal(error) from error
-        finally:
-            self._free_readers.put(conn)
+        return await self._readers.read(query, limit_s)
 
     # writing
 
@@ -175,21 +157,12 @@ class Database:
 
     def _answer(self, batch: list[_Job], results: list[Any], refused: StoreRefused | None) -> None:
         for index, job in enumerate(batch):
-            _resolve(job.future, refused or results[index])
+            resolve(job.future, refused or results[index])
         if (refused is not None) != self._refused:
             self._refused = refused is not None
             self.on_refused(refused.detail if refused else "")
         if not refused:
             self.on_commit()
-
-
-def _resolve(future: "asyncio.Future[Any] | None", outcome: Any) -> None:
-    if future is None or future.done():
-        return
-    if isinstance(outcome, Exception):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)
 
 
 def _probe(conn: Connection) -> None:

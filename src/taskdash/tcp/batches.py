@@ -5,21 +5,24 @@ answered exactly once, with the body of its answer, after its transaction is dur
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
 from sqlalchemy import Connection as StoreConnection
 
-from taskdash.actions.tasks import TaskRequest
-from taskdash.errors import Busy, StoreRefused, TaskDashError, UnknownTask
-from taskdash.model.records import Task
-from taskdash.store import tasks
+from taskdash.actions.tasks import TaskRequest, unknown_task
+from taskdash.errors import Busy, StoreRefused, TaskDashError
+from taskdash.store.finds import find
 from taskdash.tcp import replies
 
 MOST_AT_ONCE = 1_024
 
 Apply = Callable[[Sequence[TaskRequest]], Awaitable[Sequence[TaskDashError | None]]]
+
+
+Found = Mapping[str, tuple[str, ...]]
+"""Task fields in the order of `store.finds.FIELDS`, by id."""
 
 
 class Find(Struct):
@@ -31,7 +34,7 @@ class Find(Struct):
 class Reader(Protocol):
     """What `Database.read` is to this module."""
 
-    async def __call__(self, query: Callable[[StoreConnection], dict[str, Task]]) -> dict[str, Task]:
+    async def __call__(self, query: Callable[[StoreConnection], Found]) -> Found:
         """What `query` returns."""
         ...
 
@@ -52,25 +55,29 @@ R = TypeVar("R")
 
 
 class Gathering(Generic[R]):
-    """A queue that hands all that waits to `serve`, one batch at a time."""
+    """A queue that hands all that waits to `serve`, one batch at a time.
+
+    Its loop waits on a bare future, not on an Event: for one Find alone the extra turns of the loop would count.
+    """
 
     def __init__(self, serve: Callable[[Sequence[R]], Awaitable[Sequence[bytes]]]) -> None:
         self._serve = serve
         self._waiting: list[tuple[R, Slot]] = []
-        self._wake = asyncio.Event()
+        self._idle: asyncio.Future[None] | None = None
 
     def put(self, request: R, slot: Slot) -> None:
         """Join the next batch."""
         self._waiting.append((request, slot))
-        self._wake.set()
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
 
     async def run(self) -> None:
         """Serve until cancelled."""
         while True:
-            await self._wake.wait()
-            batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
             if not self._waiting:
-                self._wake.clear()
+                self._idle = asyncio.get_running_loop().create_future()
+                await self._idle
+            batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
             bodies = await self._serve([request for request, _slot in batch])
             _hand_out(bodies, [slot for _request, slot in batch])
 
@@ -103,18 +110,16 @@ def finds(read: Reader) -> Gathering[Find]:
     """Find, all that wait through one query."""
 
     async def serve(batch: Sequence[Find]) -> Sequence[bytes]:
-        ids = {find.id for find in batch}
+        ids = {one.id for one in batch}
         try:
-            known = await read(lambda conn: tasks.load_many(conn, ids))
+            known = await read(lambda conn: find(conn, ids))
         except (StoreRefused, Busy) as error:
             refusal = StoreRefused(error.detail)
-            return [replies.refused(find.id, refusal) for find in batch]
-        return [_found(find.id, known.get(find.id)) for find in batch]
+            return [replies.refused(one.id, refusal) for one in batch]
+        return [_found(one.id, known.get(one.id)) for one in batch]
 
     return Gathering(serve)
 
 
-def _found(task_id: str, task: Task | None) -> bytes:
-    if task is None:
-        return replies.refused(task_id, UnknownTask(f"no task has the id {task_id!r}"))
-    return replies.found(task)
+def _found(task_id: str, fields: tuple[str, ...] | None) -> bytes:
+    return replies.found(fields) if fields else replies.refused(task_id, unknown_task(task_id))

@@ -4,7 +4,7 @@ import msgspec
 from msgspec import Struct
 
 from taskdash.errors import TaskDashError
-from taskdash.model.records import Task
+from taskdash.store.finds import FIELDS
 
 _encoder = msgspec.json.Encoder()
 ERRMSG = {0: "正确", 1000: "请求格式不正确", 1001: "数据库存储失败", 1002: "不存在该任务id", 1003: "未授权"}
@@ -23,21 +23,6 @@ class _Refused(Struct):
     detail: str
 
 
-class _Found(Struct):
-    id: str
-    name: str
-    url: str
-    user: str
-    group_id: str
-    description: str
-    status: str
-    start_time: str
-    stop_time: str
-    reserved: str
-    errid: int = 0
-    errmsg: str = ERRMSG[0]
-
-
 def done(task_id: str) -> bytes:
     """Stored, and durable."""
     return _encoder.encode(_Done(task_id))
@@ -49,19 +34,6 @@ def refused(task_id: str, error: TaskDashError) -> bytes:
     return _encoder.encode(_Refused(task_id, errid, ERRMSG[errid], error.detail))
 
 
-def found(task: Task) -> bytes:
-    """The task's fields flat, with errid and errmsg."""
-    return _encoder.encode(
-        _Found(
-            task.id,
-            task.name,
-            task.url,
-            task.user,
-            task.group_id,
-            task.description,
-            task.status,
-            task.start_time,
-            task.stop_time,
-            task.reserved,
-        )
-    )
+def found(fields: tuple[str, ...]) -> bytes:
+    """The task's fields flat (in the order of `store.finds.FIELDS`), with errid and errmsg."""
+    return _encoder.encode({**dict(zip(FIELDS, fields, strict=True)), "errid": 0, "errmsg": ERRMSG[0]})

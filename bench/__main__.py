@@ -1,0 +1,35 @@
+"""`make bench`: every operation of DESIGN 8 against its floor in the same run; prints the table and writes docs/BENCHMARKS.md.
+
+`python -m bench NAME...` runs only these, and writes nothing.
+"""
+
+import asyncio
+import importlib
+import inspect
+import sys
+from pathlib import Path
+
+from bench.harness import Row, machine, table
+
+SUITES = ("nsq", "tcp", "http", "lists", "collect", "liveness", "stream", "memory")
+PAGE = Path("docs/BENCHMARKS.md")
+
+
+async def measure(name: str) -> list[Row]:
+    outcome = importlib.import_module(f"bench.{name}").run()
+    return list(await outcome if inspect.isawaitable(outcome) else outcome)
+
+
+def main(chosen: list[str]) -> None:
+    parts = []
+    for name in chosen or SUITES:
+        rows = asyncio.run(measure(name))
+        parts.append(f"## {name}\n\n{table(rows)}\n")
+        print(parts[-1], flush=True)
+    if not chosen:
+        head = "# Benchmarks\n\nWritten by `make bench`; every ratio was measured side by side in one run, medians of 5.\n"
+        PAGE.write_text(f"{head}Machine: {machine()}.\n\n" + "\n".join(parts), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,120 @@
+"""How every figure is taken: ours and its floor side by side in one run, interleaved, medians, printed as ratios (DESIGN 8)."""
+
+import asyncio
+import os
+import platform
+import resource
+import statistics
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from msgspec import Struct
+
+ROUNDS = 5
+
+
+class Row(Struct):
+    """One line of docs/BENCHMARKS.md. `ratio` is ours / floor; `goal` a text; `met` None where no goal was set."""
+
+    operation: str
+    ours: str
+    floor: str
+    ratio: float | None
+    goal: str
+    met: bool | None
+    note: str = ""
+
+
+def at_least(
+    operation: str, ours: Sequence[float], floor: Sequence[float], goal: float, unit: str = "/s", note: str = ""
+) -> Row:
+    """A rate against its floor: the median of the pairwise ratios must reach `goal`."""
+    ratio = statistics.median(o / f for o, f in zip(ours, floor, strict=True))
+    return Row(operation, rate(ours, unit), rate(floor, unit), ratio, f"≥ {goal}", ratio >= goal, note)
+
+
+def at_most(
+    operation: str, ours: Sequence[float], floor: Sequence[float], goal: float, unit: str = " ms", note: str = ""
+) -> Row:
+    """A cost against its floor: the median of the pairwise ratios must stay within `goal`."""
+    ratio = statistics.median(o / f for o, f in zip(ours, floor, strict=True))
+    return Row(operation, cost(ours, unit), cost(floor, unit), ratio, f"≤ {goal} ×", ratio <= goal, note)
+
+
+def within(operation: str, value: float, limit: float, unit: str = " ms", note: str = "") -> Row:
+    """A figure against an absolute goal."""
+    return Row(operation, f"{value:,.1f}{unit}", "-", None, f"≤ {limit:g}{unit}", value <= limit, note)
+
+
+def rate(values: Sequence[float], unit: str = "/s") -> str:
+    """The median, without decimals."""
+    return f"{statistics.median(values):,.0f}{unit}"
+
+
+def cost(values: Sequence[float], unit: str = " ms") -> str:
+    """The median, with decimals."""
+    return f"{statistics.median(values):,.2f}{unit}"
+
+
+def p95(values: Sequence[float]) -> float:
+    """The 95th percentile."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
+
+
+async def interleaved(
+    ours: Callable[[], Awaitable[float]], floor: Callable[[], Awaitable[float]], rounds: int = ROUNDS
+) -> tuple[list[float], list[float]]:
+    """Each measured `rounds` times, in turns, so that a noisy minute hits both."""
+    a: list[float] = []
+    b: list[float] = []
+    for _ in range(rounds):
+        a.append(await ours())
+        b.append(await floor())
+    return a, b
+
+
+@asynccontextmanager
+async def a_process(*arguments: str, env: dict[str, str] | None = None) -> Any:
+    """A Python child that prints one line when it is ready; ended by SIGTERM. Yields (process, that line)."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, stdout=subprocess.PIPE, env={**os.environ, **(env or {})}
+    )
+    try:
+        line = await asyncio.wait_for(child.stdout.readline(), 60)  # type: ignore[union-attr]
+        yield child, line.decode().strip()
+    finally:
+        child.terminate()
+        await child.wait()
+
+
+def cpu_s(pid: int) -> float:
+    """User and system time of a process so far."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_mib(pid: int) -> float:
+    """Resident memory of a process."""
+    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * resource.getpagesize() / 1024 / 1024
+
+
+def machine() -> str:
+    """The size of the machine, for the head of the table."""
+    pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1024**3
+    return f"{os.cpu_count()} cores, {pages:.0f} GiB, {platform.system()}, Python {platform.python_version()}"
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Markdown."""
+    lines = ["| operation | TaskDash | floor | ratio | goal | reached | note |", "|---|---|---|---|---|---|---|"]
+    for r in rows:
+        ratio = "-" if r.ratio is None else f"{r.ratio:.2f}"
+        met = {True: "yes", False: "**no**", None: "-"}[r.met]
+        lines.append(f"| {r.operation} | {r.ours} | {r.floor} | {ratio} | {r.goal} | {met} | {r.note} |")
+    return "\n".join(lines)
