@@ -1,0 +1,79 @@
+"""`taskdash db upgrade | backup FILE | restore FILE | check` (SPEC 9).
+
+`backup` and `check` work beside a running server; `upgrade` and `restore` own the data directory, so it must be stopped.
+"""
+
+import argparse
+from pathlib import Path
+
+from taskdash.commands.options import a_parser, add_actions, add_store_options, settings_of
+from taskdash.commands.stores import owned, store_path
+from taskdash.settings.model import Settings
+
+
+def run(arguments: list[str]) -> int:
+    """One of the four."""
+    options = _parser().parse_args(arguments)
+    return int(_ACTIONS[options.action](settings_of(options), options))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = a_parser("db", "Upgrade, back up, restore, check the store.")
+    actions = add_actions(parser)
+    for name, meaning in _MEANINGS.items():
+        action = actions.add_parser(name, help=meaning, description=meaning)
+        if name in {"backup", "restore"}:
+            action.add_argument("file", type=Path, metavar="FILE")
+        add_store_options(action)
+    return parser
+
+
+def _upgrade(settings: Settings, _options: argparse.Namespace) -> int:
+    from taskdash.store.migrations import runner
+
+    path = store_path(settings)
+    with owned(settings):
+        before = runner.revision(path)
+        runner.upgrade(path)
+    print(
+        f"{path}: schema {before or 'none'} -> {runner.HEAD}"
+        if before != runner.HEAD
+        else f"{path}: schema {before}, nothing to do"
+    )
+    return 0
+
+
+def _backup(settings: Settings, options: argparse.Namespace) -> int:
+    from taskdash.store.backup import backup
+
+    copied = backup(store_path(settings), options.file)
+    rows = ", ".join(f"{copied.rows.get(table, 0)} {table}" for table in ("services", "tasks", "events", "users"))
+    print(f"{copied.path}: {copied.size_bytes} bytes, checked; {rows}; sha256 {copied.sha256}")
+    return 0
+
+
+def _restore(settings: Settings, options: argparse.Namespace) -> int:
+    from taskdash.clock import SystemClock
+    from taskdash.store.backup import restore
+
+    with owned(settings) as directory:
+        kept = restore(directory, options.file, SystemClock.wall_now())
+    print(f"{options.file} is the store now" + (f"; the old one is kept as {kept}" if kept else ""))
+    return 0
+
+
+def _check(settings: Settings, _options: argparse.Namespace) -> int:
+    from taskdash.store.check import check
+
+    problems = check(store_path(settings))
+    print("\n".join(problems) if problems else f"{store_path(settings)} is good")
+    return 1 if problems else 0
+
+
+_MEANINGS = {
+    "upgrade": "bring the store to this program's schema; the server must be stopped",
+    "backup": "copy the store into a new file, also beside a running server",
+    "restore": "put a backup in the store's place, and keep the old store; the server must be stopped",
+    "check": "check the store's integrity and its own rules, also beside a running server",
+}
+_ACTIONS = {"upgrade": _upgrade, "backup": _backup, "restore": _restore, "check": _check}
