@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, insert, select
+from sqlalchemy import Connection, Select, func, select
 
 from taskdash.model.instants import Instant
 from taskdash.model.records import Event, NewEvent
@@ -20,13 +20,13 @@ def append(conn: Connection, new: Sequence[NewEvent]) -> None:
     if not new:
         return
     sqlite.lock_event_order(conn)
-    conn.execute(insert(events), [_NEW.row_of(event) for event in new])
+    _NEW.insert_many(conn, new)
 
 
 def after(conn: Connection, seq: int, limit: int = 500) -> list[Event]:
     """The events that follow `seq`, oldest first."""
     query = select(*SHAPE.columns).where(events.c.seq > seq).order_by(events.c.seq).limit(limit)
-    return [SHAPE.record_of(row) for row in conn.execute(query).mappings()]
+    return SHAPE.records(conn, query)
 
 
 def bounds(conn: Connection) -> tuple[int, int]:
@@ -56,7 +56,7 @@ def page(
         if before_seq is not None:
             query = query.where(events.c.seq < before_seq)
         query = query.order_by(events.c.seq.desc())
-    return [SHAPE.record_of(row) for row in conn.execute(query.limit(limit)).mappings()]
+    return SHAPE.records(conn, query.limit(limit))
 
 
 def _filtered(

@@ -3,15 +3,14 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from taskdash.model.instants import Instant
 from taskdash.model.records import Service
 from taskdash.store.rows import Shape
 from taskdash.store.tables import services
 
-SHAPE = Shape(Service, services, json=("told_at", "flaps", "collect_problems"))
-_KEPT_BY_THE_STORE = ("pk", "task_total")
+SHAPE = Shape(Service, services, json=("told_at", "flaps", "collect_problems"), kept_by_the_store=("pk", "task_total"))
 _ALL = select(*SHAPE.columns)
 _UPDATE = update(services).where(services.c.pk == bindparam("b_pk"))
 
@@ -27,20 +26,14 @@ def load_many(conn: Connection, ids: Iterable[str]) -> dict[str, Service]:
     wanted = list(dict.fromkeys(ids))
     for start in range(0, len(wanted), 500):
         query = _ALL.where(services.c.id.in_(wanted[start : start + 500]))
-        for row in conn.execute(query).mappings():
-            found[row["id"]] = SHAPE.record_of(row)
+        found.update((service.id, service) for service in SHAPE.records(conn, query))
     return found
 
 
 def save(conn: Connection, changed: Sequence[Service]) -> None:
     """Insert the ones without pk, update the others: every column but pk and task_total."""
-    rows = [SHAPE.row_of(s, without=_KEPT_BY_THE_STORE) | {"b_pk": s.pk} for s in changed]
-    known = [row for row in rows if row["b_pk"]]
-    new = [{k: v for k, v in row.items() if k != "b_pk"} for row in rows if not row["b_pk"]]
-    if known:
-        conn.execute(_UPDATE, known)
-    if new:
-        conn.execute(insert(services), new)
+    SHAPE.update_many(conn, [service for service in changed if service.pk])
+    SHAPE.insert_many(conn, [service for service in changed if not service.pk])
 
 
 def save_columns(conn: Connection, rows: Sequence[dict[str, Any]]) -> None:
@@ -61,4 +54,4 @@ def collect_due(conn: Connection, now: Instant, limit: int = 1_000) -> list[Serv
 
 def _page_by(conn: Connection, column: Any, now: Instant, limit: int) -> list[Service]:
     query = _ALL.where(column <= now).order_by(column).limit(limit)
-    return [SHAPE.record_of(row) for row in conn.execute(query).mappings()]
+    return SHAPE.records(conn, query)

@@ -2,17 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, select
 
 from taskdash.model.records import Task
 from taskdash.store.rows import Shape
 from taskdash.store.tables import tasks
 
-SHAPE = Shape(Task, tasks)
+SHAPE = Shape(Task, tasks, kept_by_the_store=("pk",))
 Change = tuple[Task | None, Task]
 """(before, after); before is None for a new task."""
 _ALL = select(*SHAPE.columns)
-_UPDATE = update(tasks).where(tasks.c.pk == bindparam("b_pk"))
 
 
 def load(conn: Connection, task_id: str) -> Task | None:
@@ -26,19 +25,14 @@ def load_many(conn: Connection, ids: Iterable[str]) -> dict[str, Task]:
     wanted = list(dict.fromkeys(ids))
     for start in range(0, len(wanted), 500):
         query = _ALL.where(tasks.c.id.in_(wanted[start : start + 500]))
-        for row in conn.execute(query).mappings():
-            found[row["id"]] = SHAPE.record_of(row)
+        found.update((task.id, task) for task in SHAPE.records(conn, query))
     return found
 
 
 def save(conn: Connection, changes: Sequence[Change]) -> None:
     """Insert and update tasks as (before, after); each id at most once in `changes`."""
-    known = [SHAPE.row_of(after, without=("pk",)) | {"b_pk": before.pk} for before, after in changes if before]
-    new = [SHAPE.row_of(after, without=("pk",)) for before, after in changes if not before]
-    if known:
-        conn.execute(_UPDATE, known)
-    if new:
-        conn.execute(insert(tasks), new)
+    SHAPE.update_many(conn, [after for before, after in changes if before])
+    SHAPE.insert_many(conn, [after for before, after in changes if not before])
 
 
 def remove(conn: Connection, removed: Sequence[Task]) -> None:
