@@ -51,6 +51,7 @@ class Database:
         self._wake = threading.Condition()
         self._closing = False
         self._refused = False
+        self._told = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self.checkpointer = Checkpointer(path)
         self._writer = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
@@ -149,6 +150,7 @@ class Database:
         return result
 
     def _settle(self, batch: list[_Job], results: list[Any], refused: StoreRefused | None) -> None:
+        self._refused = refused is not None
         self._call(self._answer, batch, results, refused)
 
     def _call(self, function: Callable[..., None], *arguments: Any) -> None:
@@ -158,9 +160,10 @@ class Database:
     def _answer(self, batch: list[_Job], results: list[Any], refused: StoreRefused | None) -> None:
         for index, job in enumerate(batch):
             resolve(job.future, refused or results[index])
-        if (refused is not None) != self._refused:
-            self._refused = refused is not None
-            self.on_refused(refused.detail if refused else "")
+        reason = refused.detail if refused else ""
+        if reason != self._told:
+            self._told = reason
+            self.on_refused(reason)
         if not refused:
             self.on_commit()
 

@@ -95,6 +95,6 @@ class Shape:
 
     @cache  # noqa: B019  (as above)
     def _update(self, dialect: Dialect) -> str:
-        changed = {n: bindparam(f"b_{n}") for n in self._write_names}
+        changed: dict[str, Any] = {n: bindparam(f"b_{n}") for n in self._write_names}
         statement = update(self._table).where(self._table.c.pk == bindparam("b_pk")).values(changed)
         return str(statement.compile(dialect=dialect))
