@@ -11,6 +11,8 @@ import pytest
 from sqlalchemy import Connection
 
 from taskdash.errors import Busy, StartRefused, StoreRefused, UnknownTask
+from taskdash.model.instants import seconds
+from taskdash.model.records import NewEvent
 from taskdash.store import datadir, events, services, sqlite
 from taskdash.store.database import Database
 from taskdash.store.migrations import runner
@@ -173,8 +175,6 @@ def test_R17_a_newer_store_is_refused_in_one_sentence(tmp_path: Path) -> None:
 
 
 async def test_R7_seq_numbers_follow_commit_order_and_are_not_reused(opened: Database) -> None:
-    from taskdash.model.records import NewEvent
-
     new = NewEvent(at=NOW, kind="task.registered", subject_type="task", subject_id="1")
 
     def refused(conn: Connection) -> None:
@@ -188,3 +188,19 @@ async def test_R7_seq_numbers_follow_commit_order_and_are_not_reused(opened: Dat
     found = await opened.read(lambda conn: events.after(conn, 0))
     assert [e.seq for e in found] == sorted({e.seq for e in found})
     assert len(found) == 3
+
+
+async def test_R160_history_cannot_be_changed_and_only_old_events_of_no_binding_can_go(opened: Database) -> None:
+    def happened(kind: str, at: int) -> NewEvent:
+        return NewEvent(at=at, kind=kind, subject_type="task", subject_id="1")
+
+    old, young = NOW - seconds(100), NOW
+    kinds = [("task.changed", old), ("task.claimed", old), ("user.added", old), ("task.changed", young)]
+    await opened.write(lambda conn: events.append(conn, [happened(kind, at) for kind, at in kinds]))
+    with pytest.raises(StoreRefused, match="TRIGGER"):
+        await opened.write(lambda conn: conn.exec_driver_sql("UPDATE events SET actor_id = 'me'").close())
+    assert await opened.write(lambda conn: events.purge(conn, NOW - seconds(1))) == 1
+    for seq in (2, 3, 4):
+        with pytest.raises(StoreRefused, match="TRIGGER"):
+            await opened.write(lambda conn, seq=seq: conn.exec_driver_sql(f"DELETE FROM events WHERE seq={seq}").close())
+    assert [e.seq for e in await opened.read(lambda conn: events.after(conn, 0))] == [2, 3, 4]

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, not_, select
 
 from taskdash.model.instants import Instant
 from taskdash.model.records import Event, NewEvent
 from taskdash.store import sqlite
 from taskdash.store.rows import Shape
-from taskdash.store.tables import events
+from taskdash.store.tables import events, store_facts
 
 SHAPE = Shape(Event, events, json=("before", "after"))
 _NEW = Shape(NewEvent, events, json=("before", "after"))
@@ -57,6 +57,20 @@ def page(
             query = query.where(events.c.seq < before_seq)
         query = query.order_by(events.c.seq.desc())
     return SHAPE.records(conn, query.limit(limit))
+
+
+def purge(conn: Connection, before: Instant, limit: int = 5_000) -> int:
+    """Remove up to `limit` events older than `before`, but never those of bindings and accounts. Returns how many went."""
+    kept_from = {"key": "events_kept_from", "value": str(before)}
+    conn.execute(sqlite.upsert(store_facts).values(kept_from).on_conflict_do_update(index_elements=["key"], set_=kept_from))
+    old = select(events.c.seq).where(events.c.at < before, _is_removable()).order_by(events.c.seq).limit(limit)
+    return conn.execute(delete(events).where(events.c.seq.in_(old))).rowcount
+
+
+def _is_removable() -> ColumnElement[bool]:
+    kind = events.c.kind
+    kept = [kind.startswith(prefix) for prefix in ("user.", "group.", "token.", "session.")]
+    return and_(kind.not_in([f"task.{done}" for done in sqlite.BINDING_KINDS]), *(not_(one) for one in kept))
 
 
 def _filtered(

@@ -84,3 +84,23 @@ def upsert(table: Table) -> Insert:
 
 def lock_event_order(_conn: Connection) -> None:
     """One writer at a time already orders the feed."""
+
+
+_KEPT_KINDS = ("user.%", "group.%", "token.%", "session.%")
+BINDING_KINDS = ("claimed", "assigned", "released", "pinned", "unpinned", "handed_over", "transferred")
+
+
+def create_guards(conn: Connection) -> None:
+    """History is append-only (RELIABILITY R160): no UPDATE ever; DELETE only of what retention freed, never of bindings."""
+    kept = " OR ".join(f"OLD.kind LIKE '{kind}'" for kind in _KEPT_KINDS)
+    bindings = ", ".join(f"'task.{kind}'" for kind in BINDING_KINDS)
+    conn.exec_driver_sql(
+        "CREATE TRIGGER events_are_never_changed BEFORE UPDATE ON events "
+        "BEGIN SELECT RAISE(ABORT, 'history is append-only'); END"
+    )
+    conn.exec_driver_sql(
+        "CREATE TRIGGER events_are_kept BEFORE DELETE ON events "  # noqa: S608  (only constants of this module)
+        f"WHEN {kept} OR OLD.kind IN ({bindings}) OR OLD.at >= "
+        "COALESCE((SELECT CAST(value AS INTEGER) FROM store_facts WHERE key = 'events_kept_from'), 0) "
+        "BEGIN SELECT RAISE(ABORT, 'history is append-only'); END"
+    )

@@ -2,6 +2,7 @@
 
 from alembic import op
 
+from taskdash.store import sqlite
 from taskdash.store.tables import metadata
 
 revision = "0001"
@@ -12,3 +13,4 @@ depends_on = None
 
 def upgrade() -> None:
     metadata.create_all(op.get_bind())
+    sqlite.create_guards(op.get_bind())
