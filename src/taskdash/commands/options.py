@@ -3,10 +3,12 @@
 import argparse
 import os
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from taskdash.errors import StartRefused
-from taskdash.settings.model import Settings
+
+if TYPE_CHECKING:  # `taskdash run` loads this module and no settings
+    from taskdash.settings.model import Settings
 
 _LISTENERS = {
     "http": "where pages and the API listen (127.0.0.1:8700)",
@@ -57,7 +59,7 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def settings_of(options: argparse.Namespace) -> Settings:
+def settings_of(options: argparse.Namespace) -> "Settings":
     """The settings that hold, given the parsed options."""
     from taskdash.settings.sources import keys, load
 
