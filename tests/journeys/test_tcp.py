@@ -339,3 +339,32 @@ async def test_answers_owed_are_sent_before_a_drain_closes(rig: Rig) -> None:
     await rig.server.drain(5.0)
     assert (await peer.answer())["Body"]["errid"] == 0
     assert await peer.is_closed()
+
+
+async def output_of(*command: str, sent: bytes = b"") -> str:
+    program = await asyncio.create_subprocess_exec(
+        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    out, _ = await asyncio.wait_for(program.communicate(sent), 60)
+    return out.decode()
+
+
+async def test_a_go_client_with_length_prefix_and_byte_slice_bodies_works_unchanged(rig: Rig) -> None:
+    host, port = rig.address
+    assert (await output_of(".tools/gotcp", f"{host}:{port}")).splitlines() == [
+        "Register go-1  0 正确",
+        "Update go-1  0 正确",
+        "Find go-1 running 0 正确",
+        "Find go-2  1002 不存在该任务id",
+    ]
+
+
+async def test_nc_with_lines_works(rig: Rig) -> None:
+    host, port = rig.address
+    sent = b"".join(
+        json.dumps({"MessageID": 2, "Header": {"RequestID": request}, "Body": body}).encode() + b"\n"
+        for request, body in (("Register", SEED), ("Find", {"id": "1234567"}))
+    )
+    answers = [json.loads(line)["Body"] for line in (await output_of("nc", "-N", host, str(port), sent=sent)).splitlines()]
+    assert [a["errid"] for a in answers] == [0, 0]
+    assert answers[1]["name"] == "abc"

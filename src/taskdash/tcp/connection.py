@@ -115,6 +115,11 @@ class Connection(asyncio.Protocol):
         self._peer_is_slow = False
         self._adjust_reading()
 
+    def eof_received(self) -> bool:
+        """The peer has said all (`printf ... | nc`): it still gets its answers."""
+        self.end()
+        return True
+
     def data_received(self, data: bytes) -> None:
         """Cut the bytes into packs and put each where it belongs."""
         if self._ending:

@@ -1,0 +1,3 @@
+module taskdash/tests/clients/gotcp
+
+go 1.24
