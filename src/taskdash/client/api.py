@@ -7,6 +7,7 @@ stored the message, and may then be repeated: telling twice is telling once (SPE
 import json
 import socket
 import struct
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -81,7 +82,7 @@ class OverNsqHttp:
 
 
 class OverNsq:
-    """NSQ's TCP protocol, one connection that is made anew when it broke. Not for several threads at once."""
+    """NSQ's TCP protocol, one connection that is made anew when it broke; a message is sent once more after that."""
 
     def __init__(
         self,
@@ -96,6 +97,7 @@ class OverNsq:
         self._secret = secret
         self._timeout_s = timeout_s
         self._socket: socket.socket | None = None
+        self._turn = threading.Lock()
 
     def register(self, service: Mapping[str, Any]) -> None:
         """As `Teller.register`."""
@@ -107,11 +109,15 @@ class OverNsq:
 
     def publish(self, topic: str, body: bytes) -> None:
         """PUB one message; returns once it was answered OK."""
-        try:
-            self._expect_ok(f"PUB {topic}", body)
-        except OSError as error:
-            self.close()
-            raise NotTold(f"NSQ at {_shown(self._address)} does not answer: {error}") from None
+        with self._turn:
+            try:
+                answer = self._ask_again(f"PUB {topic}", body)
+            except OSError as error:
+                self.close()
+                raise NotTold(f"NSQ at {_shown(self._address)} does not answer: {error}") from None
+            if answer != b"OK":
+                self.close()
+                raise NotTold(f"NSQ at {_shown(self._address)} answered {answer[:200].decode('utf-8', 'replace')}")
 
     def identify(self) -> dict[str, Any]:
         """What the node says of itself (the answer to IDENTIFY)."""
@@ -128,11 +134,14 @@ class OverNsq:
             self._socket.close()
             self._socket = None
 
-    def _expect_ok(self, command: str, body: bytes) -> None:
-        answer = self._ask(command, body)
-        if answer != b"OK":
-            self.close()
-            raise NotTold(f"NSQ at {_shown(self._address)} answered {answer[:200].decode('utf-8', 'replace')}")
+    def _ask_again(self, command: str, body: bytes) -> bytes:
+        """A connection that idled may have been closed by the node: that is no failure yet."""
+        if self._socket is not None:
+            try:
+                return self._ask(command, body)
+            except OSError:
+                self.close()
+        return self._ask(command, body)
 
     def _ask(self, command: str, body: bytes) -> bytes:
         if self._socket is None:
