@@ -15,6 +15,7 @@ from taskdash.settings.values import (
     Key,
     Network,
     address,
+    buffer_ms,
     choice,
     count,
     database,
@@ -22,7 +23,6 @@ from taskdash.settings.values import (
     network,
     node,
     number,
-    output_buffer,
     path,
     seconds,
     size,
@@ -78,7 +78,7 @@ class Nsq(Struct, frozen=True, kw_only=True):
     ] = 15.0
     output_buffer: Annotated[
         int | None,
-        Key("Cluster: `off` (nothing waits in nsqd's output buffer), or milliseconds from 25 to 30000.", output_buffer),
+        Key("Cluster: `off` (nothing waits in nsqd's output buffer), or milliseconds from 25 to 30000.", buffer_ms),
     ] = None
     auth: Annotated[
         str,

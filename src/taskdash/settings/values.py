@@ -181,7 +181,7 @@ def database(raw: Any) -> str:
     return str(raw)
 
 
-def output_buffer(raw: Any) -> int | None:
+def buffer_ms(raw: Any) -> int | None:
     """nsqd's output buffer in milliseconds; None: off."""
     if raw == "off":
         return None
