@@ -11,7 +11,6 @@ from sqlalchemy import Connection
 from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import SYSTEM, NewEvent, Task
 from taskdash.rules import binding
-from taskdash.rules.binding import Accepted
 from taskdash.rules.schedule import placed
 from taskdash.store import events, task_picks, tasks
 from taskdash.store.database import Database
@@ -24,7 +23,7 @@ async def end_shifts(db: Database, now: Instant) -> int:
 
     def change(conn: Connection) -> int:
         over = task_picks.shifts_over(conn, now, PAGE)
-        ended = [(task, d) for task in over if isinstance(d := binding.end_shift(task, now), Accepted)]
+        ended = [(task, binding.end_shift(task, now)) for task in over]
         tasks.save(conn, [(task, decision.task) for task, decision in ended])
         events.append(conn, [decision.event for _task, decision in ended if decision.event])
         return len(over)

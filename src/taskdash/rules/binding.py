@@ -107,11 +107,12 @@ def hand_over(task: Task, actor: Actor, to: str, now: Instant, *, note: str = ""
     return _changed(task, actor, now, "task.handed_over", note, user=to, until=None)
 
 
-def end_shift(task: Task, now: Instant) -> Decision:
+def end_shift(task: Task, now: Instant) -> Accepted:
     """The moment `until` has come: the user is cleared, the group keeps the task and is told by the event."""
+    if task.until is None:
+        return Accepted(task)
     sentence = f"the shift of {task.user} ended"
-    at = now if task.until is None else task.until
-    return _changed(task, SYSTEM, now, "task.released", sentence, at=at, user="")
+    return _changed(task, SYSTEM, now, "task.released", sentence, at=task.until, user="", until=None)
 
 
 def told(task: Task, sent: TaskFields, actor: Actor, now: Instant, *, fills_only: bool) -> Decision:

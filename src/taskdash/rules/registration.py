@@ -11,8 +11,11 @@ from typing import Any
 from msgspec import UNSET, structs
 
 from taskdash.model.instants import Instant
-from taskdash.model.records import Registration, Service
+from taskdash.model.records import Actor, NewEvent, Registration, Service
 from taskdash.model.reserved import read_hints
+from taskdash.rules import liveness
+from taskdash.rules.deadlines import Limits
+from taskdash.rules.transitions import service_event
 
 FIELDS = ("name", "type", "url", "description", "reserved")
 DEFAULT_INTERVAL_S = 10.0
@@ -30,7 +33,7 @@ def merge(known: Service | None, told: Registration, at: Instant, now: Instant, 
 
     Liveness is not judged here. Returns `known` itself when the message tells nothing new and is not the newest.
     """
-    before = known or Service(id=told.id, created_at=now, registered_at=at, updated_at=now, since=at, told_at=_NEVER)
+    before = known or Service(id=told.id, created_at=now, registered_at=at, updated_at=now, since=now, told_at=_NEVER)
     told_at = list(before.told_at or _NEVER)
     changed: dict[str, Any] = {}
     for index, name in enumerate(FIELDS):
@@ -100,3 +103,35 @@ def changed_fields(before: Service, after: Service) -> tuple[dict[str, Any], dic
 def is_leaving(reserved: Any) -> bool:
     """True when a message's own `reserved` says that the service stops on purpose (SPEC 1)."""
     return bool(reserved) and reserved is not UNSET and "leaving" in reserved and read_hints(reserved).leaving
+
+
+def register(
+    known: Service | None, told: Registration, at: Instant, now: Instant, source: str, actor: Actor, limits: Limits
+) -> tuple[Service, list[NewEvent]]:
+    """All that a registration does: the fields, liveness, a goodbye inside it, the collection that follows; and its events.
+
+    Returns `known` itself and no event when nothing changed.
+    """
+    merged = merge(known, told, at, now, source)
+    after, events = liveness.registered(merged, at, now, limits)
+    if is_leaving(told.reserved):
+        after, more = liveness.goodbye(after, at, now, limits)
+        events = [*events, *more]
+    if known is not None and _comes_back(known) and after.state == "new" and after.url:
+        after = structs.replace(after, collect_at=now)
+    if after == known:
+        return known, []
+    return after, [*_told_events(known, after, at, actor), *events]
+
+
+def _comes_back(service: Service) -> bool:
+    """Its tasks may be others by now; and one that sends no beats is known by its url alone."""
+    return service.state in {"down", "left"} or service.archived_at is not None or not service.interval_s
+
+
+def _told_events(known: Service | None, after: Service, at: Instant, actor: Actor) -> list[NewEvent]:
+    if known is None:
+        given = {name: value for name in FIELDS if (value := getattr(after, name))}
+        return [service_event(after, "service.registered", at, actor, {}, given, "")]
+    changes = changed_fields(known, after)
+    return [service_event(after, "service.changed", at, actor, *changes, "")] if changes else []

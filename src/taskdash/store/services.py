@@ -55,3 +55,8 @@ def collect_due(conn: Connection, now: Instant, limit: int = 1_000) -> list[Serv
 def _page_by(conn: Connection, column: Any, now: Instant, limit: int) -> list[Service]:
     query = _ALL.where(column <= now).order_by(column).limit(limit)
     return SHAPE.records(conn, query)
+
+
+def remove(conn: Connection, service: Service) -> None:
+    """Delete a service for good (an admin)."""
+    conn.execute(services.delete().where(services.c.pk == service.pk))
