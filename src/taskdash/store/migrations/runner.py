@@ -33,8 +33,11 @@ def revision(path: Path) -> str | None:
     if not path.exists():
         _refuse_lost(path)
         return None
-    with sqlite.open_engine(path, read_only=True).connect() as conn:
-        return _revision(conn, path)
+    try:
+        with sqlite.open_engine(path, read_only=True).connect() as conn:
+            return _revision(conn, path)
+    except DBAPIError as error:
+        raise StartRefused(_unusable(path, sqlite.refusal(error).extra["code"])) from None
 
 
 def _upgrade(path: Path) -> None:
