@@ -13,7 +13,7 @@ from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Service, UnknownReason
 from taskdash.rules.deadlines import Limits, cadence_s, slack_s
 from taskdash.rules.evidence import duration, moment
-from taskdash.rules.sight import URLS, Crowd, Sight, Skew, Source
+from taskdash.rules.sight import URLS, Crowd, Sight, Skew, Source, newest_since
 
 HOLD_INTERVALS = 3
 
@@ -60,7 +60,9 @@ def view(service: Service, heard: Instant, now: Instant, sight: Sight, limits: L
     if not source.healthy:
         return _lost(source)
     since_heard = _since_heard(service, heard, sight, source, source.since, limits)
-    return since_heard if since_heard.is_blind(now) else _wrong_clock(service, now, source) or since_heard
+    if since_heard.is_blind(now):
+        return since_heard
+    return _wrong_clock(service, now, source) or _clock_was_wrong(service, heard, source) or since_heard
 
 
 def _since_start(service: Service, heard: Instant, sight: Sight) -> View:
@@ -122,6 +124,16 @@ def _wrong_clock(service: Service, now: Instant, source: Source) -> View | None:
     return View(until=until, since=skew.since, is_held=True) if now < until else None
 
 
+def _clock_was_wrong(service: Service, heard: Instant, source: Source) -> View | None:
+    """After its clock was set right, an input counts as heard again from that moment."""
+    interval = seconds(service.interval_s)
+    span = newest_since(source.skews, 2 * interval - seconds(slack_s(service.interval_s)), heard)
+    if span is None:
+        return None
+    facts = {"source": source.name, "since": moment(span.ended)}
+    return View(until=span.ended + hold(service), since=span.ended, reason="input", key="unknown_back", facts=facts)
+
+
 def is_established(skew: Skew, length: int, slack: int) -> bool:
     """Whether messages came equally old for `length`."""
     return skew.last - skew.since >= length - slack
@@ -139,7 +151,7 @@ def suspect(service: Service, heard: Instant, sight: Sight, limits: Limits) -> S
     if crowd.newest_at is None or crowd.newest_at <= heard + 2 * interval:
         return Suspicion(crowd)
     source = sight.sources.get(service.source)
-    for span in reversed(source.silences if source else ()):
-        if span.ended - span.began >= 2 * interval and span.ended > heard:
-            return Suspicion(crowd, span.ended + interval + seconds(slack_s(cadence_s(service))))
-    return None
+    silence = newest_since(source.silences, 2 * interval, heard) if source else None
+    if silence is None:
+        return None
+    return Suspicion(crowd, silence.ended + interval + seconds(slack_s(cadence_s(service))))

@@ -15,7 +15,7 @@ from taskdash.rules.deadlines import cadence_s, heard_at, slack_s
 SHORTEST_SILENCE = seconds(2)
 YOUNG = seconds(1)
 """A message that arrives no older than this says that the node's clock is right."""
-MOST_SILENCES = 16
+MOST_SPANS = 16
 MOST_STALLS = 256
 URLS = "urls"
 """The key of the crowd of services that are judged by their url alone."""
@@ -51,6 +51,8 @@ class Source(Struct, frozen=True, kw_only=True):
     skew: Skew | None = None
     silences: tuple[Span, ...] = ()
     """Stretches without any message that ended; each is longer than those after it (others tell nothing more)."""
+    skews: tuple[Span, ...] = ()
+    """Stretches of equally old messages that ended, likewise."""
     skew_read_until: Instant = 0
 
 
@@ -79,14 +81,17 @@ def follow(before: Source | None, told: Source, arrivals: Iterable[tuple[Instant
     if before is None:
         before = told
     came_back = before.healthy and told.healthy and told.since > before.since
-    skew, read_until = before.skew, before.skew_read_until
+    skew, skews, read_until = before.skew, before.skews, before.skew_read_until
     for arrived, age in arrivals:
         if arrived >= read_until:
-            skew, read_until = _skewed(skew, arrived, age), arrived
+            last, skew, read_until = skew, _skewed(skew, arrived, age), arrived
+            if last is not None and (skew is None or skew.since != last.since):
+                skews = _remembered(skews, Span(last.since, arrived))
     return structs.replace(
         told,
         was_lost=before.was_lost or came_back or (before.healthy and not told.healthy),
         skew=skew,
+        skews=skews,
         skew_read_until=read_until,
         silences=_silences(before, told),
     )
@@ -106,10 +111,22 @@ def _skewed(skew: Skew | None, arrived: Instant, age: int) -> Skew | None:
 def _silences(before: Source, told: Source) -> tuple[Span, ...]:
     """The silences with the one that ended between the two looks."""
     last, now = before.last_message_at, told.last_message_at
-    if last is None or now is None or now - last < SHORTEST_SILENCE:
+    if last is None or now is None:
         return before.silences
-    longer = [span for span in before.silences if span.ended - span.began > now - last]
-    return (*longer[-MOST_SILENCES + 1 :], Span(last, now))
+    return _remembered(before.silences, Span(last, now))
+
+
+def _remembered(spans: tuple[Span, ...], new: Span) -> tuple[Span, ...]:
+    if new.ended - new.began < SHORTEST_SILENCE:
+        return spans
+    longer = [span for span in spans if span.ended - span.began > new.ended - new.began]
+    return (*longer[-MOST_SPANS + 1 :], new)
+
+
+def newest_since(spans: tuple[Span, ...], least: int, since: Instant) -> Span | None:
+    """The newest of the spans that is at least so long and ended after `since`."""
+    found = [span for span in spans if span.ended - span.began >= least and span.ended > since]
+    return found[-1] if found else None
 
 
 def crowd_of(services: Iterable[Service], now: Instant) -> Crowd:
