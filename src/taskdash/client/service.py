@@ -54,7 +54,7 @@ class TaskService:
         self._on_trouble = on_trouble
         self._tasks: dict[str, Mapping[str, str]] = {}
         self._change = threading.Condition()
-        self._version = self._asked_version = 0
+        self._version, self._asked_version = 0, -1
         self._stopping = threading.Event()
         self.is_registered = False
         self._server = _Server(listen, self)
