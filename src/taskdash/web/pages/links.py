@@ -1,0 +1,64 @@
+"""Addresses of pages. Pure. An id is percent-encoded as one segment, so it may hold `/` (RELIABILITY R87)."""
+
+from collections.abc import Iterable
+from urllib.parse import quote, urlencode, urlsplit
+
+Pairs = list[tuple[str, str]]
+
+
+def task(task_id: str) -> str:
+    """The page of one task."""
+    return f"/tasks/{quote(task_id, safe='')}"
+
+
+def service(service_id: str) -> str:
+    """The page of one service."""
+    return f"/services/{quote(service_id, safe='')}"
+
+
+def history(subject_type: str, subject_id: str) -> str:
+    """The history of one thing."""
+    return with_query("/history", [("subject", f"{subject_type}:{subject_id}")])
+
+
+def subject(subject_type: str, subject_id: str) -> str:
+    """The page of what an event is about, else its history."""
+    if subject_type == "task":
+        return task(subject_id)
+    if subject_type == "service":
+        return service(subject_id)
+    return "/" if subject_type == "incident" else history(subject_type, subject_id)
+
+
+def with_query(path: str, pairs: Iterable[tuple[str, str]]) -> str:
+    """`path?a=1&b=2`; just the path when there is nothing to say."""
+    query = urlencode([(name, value) for name, value in pairs if value])
+    return f"{path}?{query}" if query else path
+
+
+def changed(pairs: Pairs, name: str, value: str) -> Pairs:
+    """The query with `name` set to `value` alone ("" takes it out), back at the first page."""
+    kept = [(n, v) for n, v in pairs if n not in {name, "cursor"}]
+    return [*kept, (name, value)] if value else kept
+
+
+def toggled(pairs: Pairs, name: str, value: str) -> Pairs:
+    """The query with this one value added, or taken out when it is there, back at the first page."""
+    kept = [pair for pair in pairs if pair[0] != "cursor"]
+    if (name, value) in kept:
+        return [pair for pair in kept if pair != (name, value)]
+    return [*kept, (name, value)]
+
+
+def host(url: str) -> str:
+    """Host and port of a stored url, for showing."""
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return url
+
+
+def same_origin(path: str, fallback: str = "/tasks") -> str:
+    """`path` when it is a plain path of this server, else the fallback: `next` never leaves us."""
+    safe = path.startswith("/") and not path.startswith(("//", "/\\")) and "\\" not in path
+    return path if safe and path.isascii() and path.isprintable() and " " not in path else fallback

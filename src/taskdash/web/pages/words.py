@@ -1,0 +1,125 @@
+"""Which word, colour and shape a status, a state, a reason or a kind of event has. UI 4 and 9. Pure.
+
+State is shape + word + colour, never colour alone; a word that TaskDash does not know is shown as it is, with a ring.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from taskdash.web.pages.texts import mark
+
+
+class Word(NamedTuple):
+    """Colour (class of the style sheet), shape (symbol of the sprite), and the English word."""
+
+    tone: str
+    icon: str
+    text: str
+    known: bool = True
+
+
+STATUSES = {
+    "running": Word("ok", "run", mark("Running")),
+    "failed": Word("er", "x", mark("Failed")),
+    "restart": Word("wa", "tri", mark("Restarting")),
+    "waiting": Word("nu", "ring", mark("Waiting")),
+    "finish": Word("nu", "tick", mark("Finished")),
+    "paused": Word("nu", "bars", mark("Paused")),
+    "shutdown": Word("nu", "square", mark("Shut down")),
+}
+STATES = {
+    "up": Word("ok", "disc", mark("Up")),
+    "late": Word("wa", "tri", mark("Late")),
+    "down": Word("er", "x", mark("Down")),
+    "unknown": Word("un", "diamond", mark("Unknown")),
+    "new": Word("nu", "ring", mark("New")),
+    "left": Word("nu", "square", mark("Left")),
+    "paused": Word("nu", "bars", mark("Muted")),
+}
+INCIDENTS = {
+    "down": Word("er", "x", mark("Down")),
+    "flapping": Word("wa", "tri", mark("Flapping")),
+    "clash": Word("wa", "tri", mark("Id clash")),
+    "collect": Word("wa", "tri", mark("Collecting fails")),
+    "input": Word("un", "diamond", mark("Input lost")),
+    "dead_letters": Word("wa", "tri", mark("Dead letters")),
+    "store": Word("er", "x", mark("Storage fails")),
+}
+REASONS = {
+    "late": Word("wa", "tri", mark("service late, still runs")),
+    "down": Word("er", "x", mark("service down")),
+    "unknown": Word("un", "diamond", mark("service unknown")),
+    "stale": Word("wa", "tri", mark("stale")),
+    "failed": Word("er", "x", mark("failed")),
+    "should_run": Word("er", "tri", mark("should run")),
+    "disabled": Word("wa", "user", mark("owner disabled")),
+    "away": Word("wa", "user", mark("owner away")),
+}
+KINDS = {
+    "task.registered": Word("nu", "plus", mark("first reported")),
+    "task.changed": Word("nu", "right", mark("changed")),
+    "task.gone": Word("nu", "square", mark("gone")),
+    "task.back": Word("ok", "disc", mark("back")),
+    "task.claimed": Word("nu", "user", mark("claimed")),
+    "task.assigned": Word("nu", "user", mark("assigned")),
+    "task.released": Word("nu", "left", mark("released")),
+    "task.pinned": Word("nu", "pin", mark("pinned")),
+    "task.unpinned": Word("nu", "pin", mark("unpinned")),
+    "task.handed_over": Word("nu", "right", mark("handed over")),
+    "task.transferred": Word("nu", "right", mark("transferred")),
+    "task.removed": Word("nu", "x", mark("removed")),
+    "service.registered": Word("nu", "plus", mark("registered")),
+    "service.changed": Word("nu", "right", mark("changed")),
+    "service.state": Word("nu", "right", mark("state")),
+    "service.paused": Word("nu", "bars", mark("muted")),
+    "service.archived": Word("nu", "square", mark("archived")),
+    "service.back": Word("ok", "disc", mark("back")),
+    "service.removed": Word("nu", "x", mark("removed")),
+    "incident.opened": Word("er", "x", mark("opened")),
+    "incident.acknowledged": Word("nu", "tick", mark("acknowledged")),
+    "incident.resolved": Word("ok", "tick", mark("resolved")),
+}
+SUBJECTS = {
+    "task": mark("task"),
+    "service": mark("service"),
+    "incident": mark("incident"),
+    "user": mark("user"),
+    "group": mark("group"),
+    "token": mark("token"),
+    "session": mark("session"),
+    "system": mark("system"),
+}
+ROLES = {"viewer": mark("viewer"), "member": mark("member"), "lead": mark("lead"), "admin": mark("admin")}
+FIELDS = {
+    "user": mark("owner"),
+    "group_id": mark("group"),
+    "pinned": mark("pinned"),
+    "until": mark("until"),
+    "status": mark("status"),
+    "state": mark("state"),
+    "name": mark("name"),
+    "url": mark("url"),
+    "description": mark("description"),
+    "reserved": mark("reserved"),
+    "start_time": mark("start"),
+    "stop_time": mark("stop"),
+    "service_id": mark("service"),
+    "version": mark("version"),
+    "reason": mark("reason"),
+    "role": mark("role"),
+    "gone": mark("gone"),
+    "stale": mark("stale"),
+}
+
+
+def word(table: Mapping[str, Word], key: str) -> Word:
+    """The known word, or the text itself, grey with a ring, cut at 24 characters (UI 4)."""
+    return table.get(key) or Word("nu", "ring", key if len(key) <= 24 else key[:23] + "…", known=False)
+
+
+def status(key: str, *, stale: bool) -> Word:
+    """A task's status; a stale one is never green: running in outline, grey (UI 1.2)."""
+    known = word(STATUSES, key)
+    if stale and known.tone == "ok":
+        return known._replace(tone="nu", icon="run-stale")
+    return known
