@@ -18,6 +18,7 @@ Moved = tuple[int, BeatColumns]
 """(pk of the service, what its beats change)."""
 _SIZES = (1, 16, 128, 512)
 _READ = Pulse.__struct_fields__
+_ID = _READ.index("id")
 _WRITTEN = [c.name for c in services.c if c.name in BeatColumns.__struct_fields__]
 _values = attrgetter(*_WRITTEN)
 
@@ -29,9 +30,8 @@ def load(conn: Connection, ids: Sequence[str]) -> dict[str, Pulse]:
         chunk = ids[start : start + _SIZES[-1]]
         size = next(size for size in _SIZES if size >= len(chunk))
         padded = (*chunk, *[chunk[0]] * (size - len(chunk)))
-        for row in conn.exec_driver_sql(_select(size, conn.dialect), padded):
-            pulse = Pulse(**dict(zip(_READ, row, strict=True)))
-            found[pulse.id] = pulse
+        rows = conn.exec_driver_sql(_select(size, conn.dialect), padded).all()
+        found.update((row[_ID], Pulse(**dict(zip(_READ, row, strict=True)))) for row in rows)
     return found
 
 
