@@ -1,5 +1,6 @@
 """What arrived in one batch, read and sorted, before any transaction: registrations, beats, goodbyes, dead letters. SPEC 2."""
 
+import asyncio
 import re
 from collections.abc import Iterable, Sequence
 
@@ -13,6 +14,8 @@ from taskdash.wire.messages import decode_heartbeat, decode_registration
 
 MOST_BEATS_OF_ONE = 31
 """Of one service's beats in one batch only so many, the newest, count: its strip shows no more (SPEC 8)."""
+READ_AT_ONCE = 500
+"""So many messages are read before the loop may do something else."""
 SPLIT_HINT = "; it looks like one line of a pretty-printed object: text /mpub ends a message at each newline"
 _SPLIT = re.compile(rb'\s*(?:[\[\]{}]+,?|"[^"]*"\s*:\s*.*?,?)\s*', re.DOTALL)
 
@@ -58,9 +61,17 @@ class Arrivals(Struct):
     beats: int = 0
 
 
-def sort_out(messages: Iterable[Message], now: Instant, topics: Topics) -> Arrivals:
-    """Read every message; one that cannot be understood becomes a dead letter and never an error."""
+async def sort_out(messages: Sequence[Message], now: Instant, topics: Topics) -> Arrivals:
+    """Read every message; one that cannot be understood becomes a dead letter and never an error. Lets others run between."""
     arrivals = Arrivals()
+    for start in range(0, len(messages), READ_AT_ONCE):
+        if start:
+            await asyncio.sleep(0)
+        _read_some(arrivals, messages[start : start + READ_AT_ONCE], now, topics)
+    return arrivals
+
+
+def _read_some(arrivals: Arrivals, messages: Iterable[Message], now: Instant, topics: Topics) -> None:
     for message in messages:
         try:
             if message.topic == topics.heartbeats:
@@ -71,7 +82,6 @@ def sort_out(messages: Iterable[Message], now: Instant, topics: Topics) -> Arriv
                 arrivals.letters.append(letter(message, "the topic is none of TaskDash's", now))
         except TaskDashError as error:
             arrivals.letters.append(letter(message, error.detail + split_hint(message.body), now))
-    return arrivals
 
 
 def _told(registration: Registration, at: Instant, message: Message) -> Told:

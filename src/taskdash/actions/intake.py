@@ -51,7 +51,7 @@ async def store_batch(
     limits: Limits = _DEFAULTS,
 ) -> Counts:
     """Store a batch; when it returns all of it is durable (R1). Raises StoreRefused, and then nothing of it is kept."""
-    arrivals = sort_out(messages, now, topics)
+    arrivals = await sort_out(messages, now, topics)
     try:
         return await db.write(lambda conn: _stored(conn, arrivals, now, limits))
     except Exception as error:
