@@ -1,0 +1,78 @@
+"""`taskdash run`: the program comes first (SPEC 9)."""
+
+import asyncio
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.commands import begin, end, taskdash
+
+NAMED = ("run", "--id", "nightly", "--name", "Nightly", "--to", "http://127.0.0.1:1", "--")
+
+
+@pytest.mark.parametrize("status", [0, 3])
+async def test_the_exit_status_is_the_commands_also_when_taskdash_cannot_be_reached(status: int) -> None:
+    ended = await taskdash(*NAMED, "sh", "-c", f"echo out; exit {status}")
+    assert (ended.status, ended.output) == (status, "out\n")
+    assert ended.errors.startswith("taskdash run: http://127.0.0.1:1/api/v1/services cannot be reached: ")
+    assert ended.errors.endswith("; the command runs on\n")
+    assert ended.errors.count("\n") == 1
+
+
+async def test_a_command_that_is_not_there_or_cannot_be_run_says_so() -> None:
+    missing = await taskdash(*NAMED, "no-such-command")
+    assert (missing.status, missing.errors) == (127, "taskdash run: no-such-command cannot be run: No such file or directory\n")
+    forbidden = await taskdash(*NAMED, "/etc/passwd")
+    assert (forbidden.status, forbidden.errors) == (126, "taskdash run: /etc/passwd cannot be run: Permission denied\n")
+
+
+async def test_a_command_that_a_signal_ended_ends_run_by_that_signal() -> None:
+    ended = await taskdash(*NAMED, "sh", "-c", "kill -KILL $$")
+    assert ended.status == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1])
+async def test_a_signal_is_passed_on_and_the_command_decides(number: signal.Signals) -> None:
+    script = f"trap 'echo got; exit 7' {number.name.removeprefix('SIG')}; echo ready; while :; do read -r _ || exit 1; done"
+    process = await begin(*NAMED, "sh", "-c", script)
+    assert process.stdout
+    assert await process.stdout.readline() == b"ready\n"
+    process.send_signal(number)
+    ended = await end(process)
+    assert (ended.status, ended.output) == (7, "got\n")
+
+
+async def test_a_server_that_accepts_and_never_answers_does_not_keep_the_command_from_running_to_its_end(
+    tmp_path: Path,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        to = f"http://127.0.0.1:{hanging.getsockname()[1]}"
+        process = await begin(
+            "run", "--id", "a", "--name", "b", "--to", to, "--", "sh", "-c", "echo started; read -r _; exit 4"
+        )
+        assert process.stdout
+        assert await asyncio.wait_for(process.stdout.readline(), 30) == b"started\n"
+        assert (await end(process, "go on\n")).status == 4
+
+
+async def test_the_commands_own_input_and_output_are_not_touched() -> None:
+    process = await begin(*NAMED, "cat")
+    ended = await end(process, "一二三\n")
+    assert ended.output == "一二三\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--id", "a", "--name", "b"], "the command is missing"),
+        (["--id", "a", "--name", "b", "--"], "the command is missing"),
+        (["--id", "a", "--", "true"], "the following arguments are required: --name"),
+    ],
+)
+async def test_wrong_use_is_one_sentence_and_exit_2(arguments: list[str], sentence: str) -> None:
+    ended = await taskdash("run", *arguments)
+    assert ended.status == 2
+    assert sentence in ended.errors
+    assert ended.errors.count("\n") == 1
