@@ -295,3 +295,14 @@ class Sender(Struct, frozen=True, kw_only=True):
     last_at: Instant
     count: int
     sender: str = ""
+
+
+class SavedView(Struct, frozen=True, kw_only=True):
+    """A named query string of the board: `user`'s own, or shared with `group_id` (SPEC 8)."""
+
+    id: str
+    name: str
+    user: str
+    group_id: str = ""
+    query: str = ""
+    created_at: Instant = 0
