@@ -26,6 +26,10 @@ _PATH = re.compile(r" - at `\$\.?(?:\[\.\.\.\]\.?)*([^`]*)`$")
 def decode(raw: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
     """The value, typed by `decoder`. Raises BadJson (not JSON) or BadField (a field has the wrong type)."""
     _check_bytes(raw)
+    return _decoded(raw, decoder)
+
+
+def _decoded(raw: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
     try:
         return decoder.decode(raw)
     except msgspec.ValidationError as error:
@@ -34,6 +38,14 @@ def decode(raw: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
         raise BadJson(f"the body is not valid JSON: {_plain(str(error))}") from None
     except RecursionError:
         raise BadJson(f"the body is nested deeper than {DEEPEST}") from None
+
+
+def outline(raw: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
+    """The value whose parts are `msgspec.Raw`, each still to be given to `decode`: one bad part spoils only itself.
+
+    Raises as `decode`; the bytes inside the parts are not looked at.
+    """
+    return _decoded(raw, decoder)
 
 
 def _check_bytes(raw: bytes) -> None:

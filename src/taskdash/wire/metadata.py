@@ -1,0 +1,135 @@
+"""What a service's url answers: TaskMetaData in one of four forms (SPEC 4). Bytes to checked records and problems. Pure.
+
+Law: a record that is wrong spoils only itself: it is named as a problem and the good ones are kept. Only an answer whose
+own form is broken is refused as a whole. No sentence holds bytes of the answer (RELIABILITY R168).
+"""
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from taskdash.errors import BadField, BadJson, TaskDashError
+from taskdash.model import fields
+from taskdash.model.records import TaskFields
+from taskdash.wire import messages, strict_json
+
+Problem = dict[str, str]
+"""{"id", "problem"}: the id of the record, or empty when it has none that can be shown."""
+
+
+class Page(Struct, frozen=True):
+    """One page of an answer. `named`: ids of wrong records, which are still there and so not gone."""
+
+    tasks: list[TaskFields]
+    problems: list[Problem]
+    named: frozenset[str] = frozenset()
+    next: str = ""
+    is_complete: bool = True
+    """False when a record cannot be read at all, so that nobody knows which task it was."""
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What one asking of a service's url gave, over all its pages.
+
+    `error` is one sentence without full stop, empty when `ok`. `is_unchanged`: 304, or the digest is the known one; then
+    there are no tasks here. Validators are empty when the next asking must not be conditional.
+    """
+
+    ok: bool
+    url: str
+    method: str = ""
+    took_ms: float = 0.0
+    error: str = ""
+    is_unchanged: bool = False
+    is_complete: bool = True
+    tasks: tuple[TaskFields, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    named: frozenset[str] = frozenset()
+    etag: str = ""
+    last_modified: str = ""
+    digest: str = ""
+
+
+class _Envelope(Struct):
+    tasks: list[msgspec.Raw] | UnsetType = UNSET
+    next: str = ""
+    id: msgspec.Raw | UnsetType = UNSET
+
+
+class _Identified(Struct):
+    id: str | int
+
+
+_task = msgspec.json.Decoder(TaskFields)
+_identified = msgspec.json.Decoder(_Identified)
+_array = msgspec.json.Decoder(list[msgspec.Raw])
+_envelope = msgspec.json.Decoder(_Envelope)
+_NDJSON = ("ndjson", "jsonl", "json-lines", "jsonlines", "json-seq")
+
+
+def decode_page(body: bytes, content_type: str = "") -> Page:
+    """One page. Raises BadJson or BadField when the form itself is broken."""
+    start = body.lstrip()[:1]
+    if start == b"[":
+        return _page(strict_json.outline(body, _array))
+    if any(name in content_type.lower() for name in _NDJSON) or _is_lines(body):
+        return _page(line for line in body.splitlines() if line.strip())
+    if start != b"{":
+        raise BadJson("the answer is neither a JSON array nor a JSON object")
+    return _of_object(body)
+
+
+def _of_object(body: bytes) -> Page:
+    envelope = strict_json.outline(body, _envelope)
+    if envelope.tasks is not UNSET:
+        return _page(envelope.tasks, envelope.next)
+    if envelope.id is not UNSET:
+        return _page([body])
+    raise BadField("the answer has neither tasks nor the id of one task", field="tasks")
+
+
+def _is_lines(body: bytes) -> bool:
+    """A whole object in the first line and more after it is NDJSON, whatever its content type says."""
+    first, _, rest = body.lstrip().partition(b"\n")
+    if not rest.strip():
+        return False
+    try:
+        strict_json.outline(first, _envelope)
+    except TaskDashError:
+        return False
+    return True
+
+
+def _page(records: "Iterator[bytes] | list[bytes] | list[msgspec.Raw]", following: str = "") -> Page:
+    tasks: list[TaskFields] = []
+    problems: list[Problem] = []
+    named: set[str] = set()
+    is_complete = True
+    for place, record in enumerate(records, start=1):
+        try:
+            tasks.append(_record(bytes(record)))
+        except TaskDashError as error:
+            task_id = _id_of(bytes(record))
+            named.add(task_id)
+            problems.append(_problem(task_id, place, error))
+            is_complete = is_complete and bool(task_id or isinstance(error, BadField))
+    return Page(tasks, problems, frozenset(named - {""}), following, is_complete)
+
+
+def _record(raw: bytes) -> TaskFields:
+    return messages.check_task(strict_json.decode(raw, _task))
+
+
+def _id_of(raw: bytes) -> str:
+    """The id of a wrong record as text, a number's too; empty when it has none that may be shown."""
+    try:
+        return fields.check_id(str(strict_json.outline(raw, _identified).id))
+    except TaskDashError:
+        return ""
+
+
+def _problem(task_id: str, place: int, error: TaskDashError) -> Problem:
+    """The rule that is broken, without what a parser quoted in brackets."""
+    rule = error.detail.replace("the body", "the record").partition(" (")[0]
+    return {"id": task_id, "problem": rule if task_id else f"record {place}: {rule}"}
