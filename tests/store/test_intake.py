@@ -242,8 +242,9 @@ async def test_a_row_that_the_store_refuses_takes_no_other_with_it(db: Database,
 
 
 async def test_R2_a_store_that_refuses_is_not_the_fault_of_a_message(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_arguments: Any) -> None:
-        raise StoreRefused("the disk is full", code="SQLITE_FULL")
+    def full(_conn: Connection, changed: list[Service]) -> None:
+        if changed:
+            raise StoreRefused("the disk is full", code="SQLITE_FULL")
 
     monkeypatch.setattr(services, "save", full)
     with pytest.raises(StoreRefused):
