@@ -155,5 +155,8 @@ def stalled(stalls: tuple[Span, ...], since: Instant, now: Instant) -> int:
 
 
 def with_stall(stalls: tuple[Span, ...], began: Instant, ended: Instant) -> tuple[Span, ...]:
-    """The stalls with one more; the oldest are forgotten."""
+    """The stalls with one more; those that touch become one, the oldest are forgotten."""
+    if stalls and began <= stalls[-1].ended:
+        last = stalls[-1]
+        return (*stalls[:-1], Span(min(last.began, began), max(last.ended, ended)))
     return (*stalls[-MOST_STALLS + 1 :], Span(began, ended))

@@ -1,0 +1,94 @@
+"""What liveness asks of the services: whose deadline comes next, who of an input is silent; and judged ones, compared and set.
+
+No decisions. `crowd` asks of the tables what `rules.sight.crowd_of` says of records.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, or_, select, update
+
+from taskdash.model.instants import SECOND, Instant
+from taskdash.model.records import Service
+from taskdash.rules.sight import URLS, Crowd
+from taskdash.store.rows import to_json
+from taskdash.store.tables import services
+
+c = services.c
+JUDGED = (
+    "state",
+    "since",
+    "reason",
+    "last_known",
+    "evidence",
+    "judge_from",
+    "due_at",
+    "flapping",
+    "flaps",
+    "paused_until",
+    "paused_by",
+    "pause_reason",
+    "archived_at",
+    "left_at",
+)
+"""The columns that liveness writes; those of beats and of collections belong to others."""
+_SAME = and_(c.pk == bindparam("b_pk"), c.state == bindparam("b_state"), c.due_at.is_not_distinct_from(bindparam("b_due_at")))
+_SET = update(services).where(_SAME).values({name: bindparam(f"new_{name}") for name in JUDGED})
+_MOVE = update(services).where(_SAME).values(due_at=bindparam("new_due_at"), evidence=bindparam("new_evidence"))
+Judged = tuple[Service, Service]
+"""(as it was read, as it was judged)."""
+
+
+def is_any_due(conn: Connection, now: Instant) -> bool:
+    """Whether any stored deadline has passed. Index: services_due_at."""
+    return conn.execute(select(c.pk).where(c.due_at <= now).limit(1)).first() is not None
+
+
+def compare_and_set(conn: Connection, before: Service, after: Service) -> bool:
+    """Store a change of state, unless somebody else changed the service since it was read."""
+    changed = {f"new_{name}": getattr(after, name) for name in JUDGED} | {"new_flaps": to_json(after.flaps)}
+    return conn.execute(_SET, _key(before) | changed).rowcount == 1
+
+
+def push_on(conn: Connection, pairs: Sequence[Judged]) -> None:
+    """Move deadlines (and evidence) of services whose state stays, in one statement."""
+    rows = [_key(before) | {"new_due_at": after.due_at, "new_evidence": after.evidence} for before, after in pairs]
+    if rows:
+        conn.execute(_MOVE, rows)
+
+
+def _key(before: Service) -> dict[str, Any]:
+    return {"b_pk": before.pk, "b_state": before.state, "b_due_at": before.due_at}
+
+
+def crowd(conn: Connection, source: str, now: Instant) -> Crowd:
+    """Who of an input is silent; of `URLS`: of the services that are judged by their url alone."""
+    is_urls = source == URLS
+    member = and_(c.archived_at.is_(None), c.state.not_in(("left", "paused")))
+    member = and_(member, and_(c.interval_s == 0, c.url != "") if is_urls else c.source == source)
+    heard = select(func.max(c.collect_ok_at)) if is_urls else select(func.max(c.last_beat_at)).where(member)
+    newest = conn.execute(heard).scalar()
+    expected = c.state != "down"
+    fell = c.state == "down" if newest is None else and_(c.state == "down", c.since > newest)
+    missed = and_(expected, _missed(c.collect_interval_s if is_urls else c.interval_s, now, is_urls=is_urls))
+    query = select(_count(or_(missed, fell)), _count(or_(expected, fell)), func.max(c.collect_ok_at)).where(member)
+    silent, everyone, answered = conn.execute(query).one()
+    return Crowd(silent or 0, everyone or 0, newest, answered)
+
+
+def newest_answer_at(conn: Connection) -> Instant | None:
+    """When any service's url was last collected well."""
+    return conn.execute(select(func.max(c.collect_ok_at))).scalar()
+
+
+def _missed(interval_s: Any, now: Instant, *, is_urls: bool) -> ColumnElement[bool]:
+    """No beat for an interval and the slack; each of the instants, because SQL has no portable greatest of several."""
+    longest = case((interval_s > 10, interval_s * 1.1), else_=interval_s + 1.0) * SECOND
+    heard = [c.registered_at, c.judge_from, func.coalesce(c.last_beat_at, 0)]
+    if is_urls:
+        heard.append(func.coalesce(c.collect_ok_at, 0))
+    return and_(*(now - at >= longest for at in heard))
+
+
+def _count(condition: ColumnElement[bool]) -> ColumnElement[int]:
+    return func.sum(case((condition, 1), else_=0))
