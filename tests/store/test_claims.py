@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
+from taskdash.actions.bulk import Item, bulk
 from taskdash.actions.claims import assign, claim, pin, release
 from taskdash.errors import BadField, Conflict, Forbidden, UnknownTask, VersionMissing
 from taskdash.model.instants import seconds, to_rfc3339
-from taskdash.model.records import Actor, Event, Role, Task
+from taskdash.model.records import Actor, Event, Incident, Role, Task
 from taskdash.rules.binding import Wish
-from taskdash.store import events, tasks
+from taskdash.store import events, incidents, tasks
 from taskdash.store.database import Database
 from taskdash.store.tables import groups, users
 from tests.support import NOW, a_task
@@ -142,3 +143,43 @@ async def test_what_is_not_there_and_what_one_may_not_see_are_the_same_to_the_ca
     assert str(hidden.value).replace("133", "no such") == str(absent.value)
     with pytest.raises(Forbidden):
         await claim(db, ANN, "133", NOW)
+
+
+async def an_incident_of_billing(db: Database) -> None:
+    incident = Incident(id="i1", kind="down", cause="billing", services=("billing", "mail"), sentence="billing is down")
+    await db.write(lambda conn: incidents.save(conn, [incident]))
+
+
+async def acknowledged(db: Database) -> tuple[str, str]:
+    incident = await db.read(lambda conn: incidents.load(conn, "i1"))
+    assert incident is not None
+    return incident.state, incident.acknowledged_by
+
+
+async def test_claiming_an_affected_task_acknowledges_its_incident_for_that_task_and_the_last_one_as_a_whole(
+    db: Database,
+) -> None:
+    await keep(
+        db, *(a_task(id=key, service_id=service) for key, service in {"a": "billing", "b": "mail", "c": "other"}.items())
+    )
+    await an_incident_of_billing(db)
+    await claim(db, ANN, "a", NOW)
+    await claim(db, ANN, "c", NOW)
+    assert await acknowledged(db) == ("open", "")
+    lines = [(event.subject_id, event.after) for event in await history(db) if event.kind == "incident.acknowledged"]
+    assert lines == [("i1", {"task": "a"})]
+    await bulk(db, BOB, "claim", [Item("b")], NOW)
+    assert await acknowledged(db) == ("acknowledged", "bob")
+    assert [event.kind for event in await history(db)][-3:] == [
+        "task.claimed",
+        "incident.acknowledged",
+        "incident.acknowledged",
+    ]
+
+
+async def test_claiming_again_or_releasing_acknowledges_nothing(db: Database) -> None:
+    await keep(db, a_task(id="a", service_id="billing", user="ann"))
+    await an_incident_of_billing(db)
+    await claim(db, ANN, "a", NOW)
+    await release(db, ANN, "a", NOW)
+    assert await acknowledged(db) == ("open", "")

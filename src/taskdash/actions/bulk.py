@@ -10,6 +10,7 @@ from typing import Literal
 from msgspec import Struct, structs
 from sqlalchemy import Connection
 
+from taskdash.actions.acknowledging import after_claims
 from taskdash.actions.claims import names_of
 from taskdash.actions.refusals import error_of
 from taskdash.errors import BadField, Conflict, TaskDashError, UnknownTask
@@ -77,7 +78,10 @@ async def bulk(
         def decide(task: Task) -> Decision:
             return _decide(action, task, actor, wished, names, now, picked)
 
-        return _apply(conn, picked.ids, decide, actor, visibility)
+        done, results = _apply(conn, picked.ids, decide, actor, visibility)
+        if action == "claim":
+            events.append(conn, after_claims(conn, actor, done, now))
+        return results
 
     return await db.write(change)
 
@@ -102,7 +106,7 @@ async def hand_over(
         def decide(task: Task) -> Decision:
             return binding.hand_over(task, actor, to, now, note=note)
 
-        return _apply(conn, ids, decide, actor, visibility)
+        return _apply(conn, ids, decide, actor, visibility)[1]
 
     return await db.write(change)
 
@@ -139,15 +143,16 @@ def _decide(action: BulkAction, task: Task, actor: Actor, wish: Wish, names: Nam
 
 def _apply(
     conn: Connection, ids: Iterable[str], decide: Callable[[Task], Decision], actor: Actor, visibility: Visibility
-) -> list[Result]:
-    """Decide each, then save all that changed with their events."""
+) -> tuple[list[Task], list[Result]]:
+    """Decide each, then save all that changed with their events; returns those and a result an id."""
     wanted = list(ids)
     known = {key: task for key, task in tasks.load_many(conn, wanted).items() if roles.may_see(actor, task, visibility)}
     decisions = {key: decide(task) for key, task in known.items()}
     done = [(known[key], d.task, d.event) for key, d in decisions.items() if isinstance(d, Accepted) and d.event]
     tasks.save(conn, [(before, after) for before, after, _event in done])
     events.append(conn, [event for _before, _after, event in done])
-    return [_result(task_id, known.get(task_id), decisions.get(task_id)) for task_id in wanted]
+    results = [_result(task_id, known.get(task_id), decisions.get(task_id)) for task_id in wanted]
+    return [after for _before, after, _event in done], results
 
 
 def _result(task_id: str, task: Task | None, decision: Decision | None) -> Result:

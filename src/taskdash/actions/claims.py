@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection
 
+from taskdash.actions.acknowledging import after_claims
 from taskdash.actions.refusals import accepted, visible
 from taskdash.model.instants import Instant
 from taskdash.model.records import Actor, Task
@@ -33,7 +34,7 @@ async def claim(
     def decide(_conn: Connection, task: Task) -> Decision:
         return binding.claim(task, actor, now, seen=seen, until=until)
 
-    return await _change(db, actor, task_id, visibility, decide)
+    return await _change(db, actor, task_id, visibility, decide, acknowledges_at=now)
 
 
 async def release(
@@ -90,7 +91,13 @@ def names_of(conn: Connection, wish: Wish) -> Names:
 
 
 async def _change(
-    db: Database, actor: Actor, task_id: str, visibility: Visibility, decide: Callable[[Connection, Task], Decision]
+    db: Database,
+    actor: Actor,
+    task_id: str,
+    visibility: Visibility,
+    decide: Callable[[Connection, Task], Decision],
+    *,
+    acknowledges_at: Instant | None = None,
 ) -> Task:
     def change(conn: Connection) -> Task:
         task = visible(tasks.load(conn, task_id), task_id, actor, visibility)
@@ -98,6 +105,8 @@ async def _change(
         if decision.event:
             tasks.save(conn, [(task, decision.task)])
             events.append(conn, [decision.event])
+            if acknowledges_at is not None:
+                events.append(conn, after_claims(conn, actor, [decision.task], acknowledges_at))
         return decision.task
 
     return await db.write(change)

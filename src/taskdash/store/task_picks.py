@@ -50,3 +50,13 @@ def forget_clashes(conn: Connection, task_ids: Sequence[str], service_id: str | 
     if service_id is not None:
         statement = statement.where(clashes.c.service_id == service_id)
     conn.execute(statement)
+
+
+def any_unowned(conn: Connection, service_ids: Sequence[str]) -> bool:
+    """True when one of these services has a task that nobody holds and that is not gone."""
+    for start in range(0, len(service_ids), 500):
+        some = service_ids[start : start + 500]
+        query = select(c.pk).where(c.service_id.in_(some), c.user == "", c.gone_at.is_(None)).limit(1)
+        if conn.execute(query).first():
+            return True
+    return False
