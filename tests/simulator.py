@@ -304,7 +304,10 @@ def programs(n: int, *, interval_s: float = 10.0, **fields: Any) -> list[Program
 def mixed_programs(n: int, seed: int) -> list[Program]:
     """Intervals from 1 s to a minute; half have a url."""
     chance = random.Random(seed)
-    return [Program(f"service-{i}", chance.choice([1.0, 2.0, 5.0, 10.0, 10.0, 10.0, 30.0, 60.0]), chance.random() < 0.5) for i in range(n)]
+    return [
+        Program(f"service-{i}", chance.choice([1.0, 2.0, 5.0, 10.0, 10.0, 10.0, 30.0, 60.0]), chance.random() < 0.5)
+        for i in range(n)
+    ]
 
 
 __all__ = ["Program", "Report", "Span", "World", "mixed_programs", "programs"]

@@ -104,7 +104,7 @@ def _open_incidents(conn: Connection, changes: Sequence[Change], limits: Limits)
 
 async def pause(db: Database, actor: Actor, service_id: str, reason: str, until: Instant | None, now: Instant) -> Service:
     """Mute a service, with a reason and, if wanted, an end. Raises BadField, Forbidden, NotFound."""
-    fields.check_long(reason, "reason")
+    fields.check_short(reason, "reason")
     if not reason.strip():
         raise BadField("reason must say why the service is paused", field="reason")
     if until is not None and until <= now:

@@ -9,6 +9,8 @@ from typing import Any
 
 from taskdash.model.instants import Instant, to_rfc3339
 
+MOST_CHARACTERS = 1_500
+"""Longer texts are not read back: the patterns would take too long over a hostile one."""
 TEMPLATES: dict[str, tuple[str, str]] = {
     # silence: how long nothing was heard
     "no_beat": ("no beat for {gap}, the last was sent at {at}", "已 {gap}没有心跳，上一次发于 {at}"),
@@ -136,7 +138,7 @@ def duration(length: int) -> str:
 
 def translate(english: str, language: str) -> str:
     """A stored sentence in the reader's language (`zh…`, else as it is)."""
-    if not language.startswith("zh"):
+    if not language.startswith("zh") or len(english) > MOST_CHARACTERS:
         return english
     for pattern, chinese in _PATTERNS:
         if found := pattern.fullmatch(english):
@@ -166,4 +168,8 @@ def _pattern(english: str) -> re.Pattern[str]:
     return re.compile(pattern, re.DOTALL)
 
 
-_PATTERNS = [(_pattern(english), chinese) for english, chinese in TEMPLATES.values()]
+# The template with the most words of its own first, because a short one can be read into a long sentence.
+_PATTERNS = [
+    (_pattern(english), chinese)
+    for english, chinese in sorted(TEMPLATES.values(), key=lambda pair: len(re.sub(r"\{\w+\}", "", pair[0])), reverse=True)
+]
