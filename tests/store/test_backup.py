@@ -72,6 +72,7 @@ def overwrite_the_pages_of(path: Path, table: str) -> None:
 async def test_R163_a_backup_under_load_opens_and_is_a_prefix_of_history(owned: datadir.DataDir, tmp_path: Path) -> None:
     database = Database(owned.database)
     database.start()
+    await database.write(lambda conn: events.append(conn, [an_event(n) for n in range(20_000)]))  # more than one step copies
     going_on = True
 
     async def load(lane: int) -> None:
@@ -135,6 +136,24 @@ async def test_R163_a_restore_brings_back_that_moment_and_keeps_the_old_store(ow
         assert conn.execute("SELECT count(*) FROM tasks").fetchone() == (0,)
     assert check(owned.database) == []
     assert owned.database.stat().st_mode & 0o777 == 0o600
+
+
+async def test_R21_the_wal_that_a_killed_server_left_goes_with_the_old_store_not_into_the_new_one(
+    owned: datadir.DataDir, tmp_path: Path
+) -> None:
+    await filled(owned.database)
+    copied = backup(owned.database, tmp_path / "b.db")
+    with closing(sqlite3.connect(owned.database)) as conn:
+        conn.execute("DELETE FROM tasks")
+        conn.commit()
+        left = {path: path.read_bytes() for path in (owned.database, owned.path / "taskdash.db-wal")}
+    for path, content in left.items():
+        path.write_bytes(content)
+    kept = restore(owned, copied.path, NOW)
+    assert kept
+    for path, count in ((owned.database, 3), (kept, 0)):
+        with closing(sqlite3.connect(path)) as conn:
+            assert conn.execute("SELECT count(*) FROM tasks").fetchone() == (count,)
 
 
 async def test_R21_a_restore_that_is_killed_before_the_rename_leaves_the_old_store(
