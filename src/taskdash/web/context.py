@@ -1,0 +1,38 @@
+"""What every route is given: the store, the feed, the clock, and the few settings that the web needs. Built by `app.py`."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, tzinfo
+
+from msgspec import Struct
+
+from taskdash.clock import Clock
+from taskdash.feed import Feed
+from taskdash.health import Inputs, Parts
+from taskdash.rules.deadlines import Limits
+from taskdash.rules.roles import Visibility
+from taskdash.store.database import Database
+
+
+async def _nobody(_ids: Sequence[str]) -> None:
+    return None
+
+
+class Web(Struct, kw_only=True):
+    """The context of all routes. `collect_now` asks these services at once (the collector's)."""
+
+    db: Database
+    feed: Feed
+    clock: Clock
+    parts: Parts
+    inputs: Inputs
+    limits: Limits = Limits()
+    visibility: Visibility = "all"
+    zone: tzinfo = UTC
+    hosts: tuple[str, ...] = ()
+    """Names under which this server may be addressed, beside its own address and localhost (RELIABILITY R80)."""
+    is_loopback: bool = True
+    insecure: bool = False
+    version: str = ""
+    collect_now: Callable[[Sequence[str]], Awaitable[None]] = _nobody
+    addresses: dict[str, str] = {}
+    """Where the other parts listen, for the first-run page and `doctor`."""
