@@ -51,25 +51,61 @@ async def tick(db: Database, now: Instant, sight: Sight, answers: Answers, limit
 
 
 def _tick(conn: Connection, now: Instant, sight: Sight, answers: Answers, limits: Limits) -> Ticked:
-    due = services.due(conn, now, PAGE)
+    due, bad = _due(conn, now, limits)
     sight = structs.replace(sight, crowds=_crowds(conn, due, now, answers, limits))
     pairs: list[Change] = []
     new: list[NewEvent] = []
-    bad = 0
     for service in due:
-        try:
-            after, told = judgement.next_state(service, now, sight, answers.get(service.id), limits)
-        except Exception:
-            log.exception("the service %s could not be judged; it is looked at again later", service.id)
-            after, told = structs.replace(service, due_at=now + seconds(BAD_ROW_WAITS_S)), []
-            bad += 1
+        after, told = _judged(service, now, sight, answers, limits)
+        bad += after is None
+        after = after or structs.replace(service, due_at=now + seconds(BAD_ROW_WAITS_S))
         if _store(conn, service, after):
             pairs.append((service, after))
             new += told
     silence.push_on(conn, [pair for pair in pairs if not _is_change(*pair)])
     events.append(conn, new)
     _open_incidents(conn, [pair for pair in pairs if _is_change(*pair) or pair[1].flapping], limits)
-    return Ticked(len(due), tuple(a for _, a in pairs if judgement.needs_answer(a, now, limits)), bad)
+    asks = tuple(after for _, after in pairs if judgement.needs_answer(after, now, limits))
+    return Ticked(len(due), asks, bad)
+
+
+def _due(conn: Connection, now: Instant, limits: Limits) -> tuple[list[Service], int]:
+    """Who is due; rows that cannot even be read are pushed on and counted."""
+    try:
+        due = services.due(conn, now, PAGE)
+        for service in due:
+            judgement.faces_verdict(service, now, limits)
+    except Exception:
+        log.exception("a service could not be read; each is read on its own")
+    else:
+        return due, 0
+    return _due_one_by_one(conn, now, limits)
+
+
+def _due_one_by_one(conn: Connection, now: Instant, limits: Limits) -> tuple[list[Service], int]:
+    found: list[Service] = []
+    bad = 0
+    for pk in silence.due_pks(conn, now, PAGE):
+        try:
+            service = silence.load_by_pk(conn, pk)
+            judgement.faces_verdict(service, now, limits)
+            found.append(service)
+        except Exception:
+            log.exception("the service in row %d cannot be judged; it is looked at again later", pk)
+            silence.push_on_blindly(conn, pk, now + seconds(BAD_ROW_WAITS_S))
+            bad += 1
+    return found, bad
+
+
+def _judged(
+    service: Service, now: Instant, sight: Sight, answers: Answers, limits: Limits
+) -> tuple[Service | None, list[NewEvent]]:
+    """None: a mistake of ours, which must not stop the others."""
+    try:
+        return judgement.next_state(service, now, sight, answers.get(service.id), limits)
+    except Exception:
+        log.exception("the service %s could not be judged; it is looked at again later", service.id)
+        return None, []
 
 
 def _is_change(before: Service, after: Service) -> bool:

@@ -12,6 +12,7 @@ from taskdash.model.instants import SECOND, Instant
 from taskdash.model.records import Service
 from taskdash.rules.sight import URLS, Crowd
 from taskdash.store.rows import to_json
+from taskdash.store.services import SHAPE
 from taskdash.store.tables import services
 
 c = services.c
@@ -42,6 +43,22 @@ Judged = tuple[Service, Service]
 def is_any_due(conn: Connection, now: Instant) -> bool:
     """Whether any stored deadline has passed. Index: services_due_at."""
     return conn.execute(select(c.pk).where(c.due_at <= now).limit(1)).first() is not None
+
+
+def due_pks(conn: Connection, now: Instant, limit: int) -> list[int]:
+    """The rows of `services.due`, for when they cannot be read together."""
+    return list(conn.execute(select(c.pk).where(c.due_at <= now).order_by(c.due_at).limit(limit)).scalars())
+
+
+def load_by_pk(conn: Connection, pk: int) -> Service:
+    """One row. Raises whatever is wrong with it."""
+    found: Service = SHAPE.records(conn, select(*SHAPE.columns).where(c.pk == pk))[0]
+    return found
+
+
+def push_on_blindly(conn: Connection, pk: int, due_at: Instant) -> None:
+    """Move the deadline of a row that cannot be read."""
+    conn.execute(update(services).where(c.pk == pk).values(due_at=due_at))
 
 
 def compare_and_set(conn: Connection, before: Service, after: Service) -> bool:
