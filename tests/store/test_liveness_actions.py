@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from msgspec import structs
 from sqlalchemy import Connection, text
 
 from taskdash.actions import incidents, liveness
@@ -103,19 +104,20 @@ async def test_a_tick_takes_a_page_oldest_first(db: Database, monkeypatch: pytes
 
 
 async def test_a_service_that_somebody_else_changed_meanwhile_is_left_alone(db: Database) -> None:
-    await keep(db, heard())
-    read = await service_of(db)
+    await keep(db, heard(), heard("other"))
+    read, other = await service_of(db), await service_of(db, "other")
+    other_late = structs.replace(other, state="late")
     await db.write(lambda conn: services.save_columns(conn, [{"b_pk": read.pk, "due_at": after(31)}]))
     late = a_service(pk=read.pk, state="late", due_at=after(31))
 
-    def race(conn: Connection) -> bool:
+    def race(conn: Connection) -> list[silence.Judged]:
         silence.push_on(conn, [(read, late)])
-        return silence.compare_and_set(conn, read, late)
+        return silence.compare_and_set(conn, [(read, late), (other, other_late)])
 
-    assert await db.write(race) is False
+    assert await db.write(race) == [(other, other_late)]
     assert (await service_of(db)).state == "up"
     current = await service_of(db)
-    assert await db.write(lambda conn: silence.compare_and_set(conn, current, late)) is True
+    assert await db.write(lambda conn: silence.compare_and_set(conn, [(current, late)])) == [(current, late)]
 
 
 ROTTEN = ["UPDATE services SET interval_s = 'nan' WHERE id = 'bad'", "UPDATE services SET flaps = '{' WHERE id = 'bad'"]

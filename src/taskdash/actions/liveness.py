@@ -14,8 +14,8 @@ from taskdash.errors import BadField, Conflict, Forbidden, NotFound
 from taskdash.model import fields
 from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Actor, NewEvent, Service
-from taskdash.rules import judgement, liveness, roles
-from taskdash.rules.deadlines import Limits
+from taskdash.rules import judgement, liveness, outage, roles
+from taskdash.rules.deadlines import Limits, alive_at
 from taskdash.rules.incidents import Change, after_changes
 from taskdash.rules.liveness import UrlAnswer
 from taskdash.rules.sight import URLS, Crowd, Sight
@@ -36,6 +36,8 @@ class Ticked(Struct, frozen=True):
     judged: int = 0
     asks: tuple[Service, ...] = ()
     bad: int = 0
+    crowds: dict[str, Crowd] = {}
+    """The crowds that it needed: give them to the tick of the next page."""
 
     @property
     def is_whole_page(self) -> bool:
@@ -52,21 +54,22 @@ async def tick(db: Database, now: Instant, sight: Sight, answers: Answers, limit
 
 def _tick(conn: Connection, now: Instant, sight: Sight, answers: Answers, limits: Limits) -> Ticked:
     due, bad = _due(conn, now, limits)
-    sight = structs.replace(sight, crowds=_crowds(conn, due, now, answers, limits))
-    pairs: list[Change] = []
-    new: list[NewEvent] = []
+    sight = structs.replace(sight, crowds=_crowds(conn, due, now, sight, answers, limits))
+    changes: list[Change] = []
+    moves: list[Change] = []
+    new: dict[str, list[NewEvent]] = {}
     for service in due:
         after, told = _judged(service, now, sight, answers, limits)
         bad += after is None
         after = after or structs.replace(service, due_at=now + seconds(BAD_ROW_WAITS_S))
-        if _store(conn, service, after):
-            pairs.append((service, after))
-            new += told
-    silence.push_on(conn, [pair for pair in pairs if not _is_change(*pair)])
-    events.append(conn, new)
-    _open_incidents(conn, [pair for pair in pairs if _is_change(*pair) or pair[1].flapping], limits)
-    asks = tuple(after for _, after in pairs if judgement.needs_answer(after, now, limits))
-    return Ticked(len(due), asks, bad)
+        (changes if _is_change(service, after) else moves).append((service, after))
+        new[service.id] = told
+    changes = silence.compare_and_set(conn, changes)
+    silence.push_on(conn, moves)
+    events.append(conn, [event for _, after in changes for event in new[after.id]])
+    _open_incidents(conn, [*changes, *(move for move in moves if move[1].flapping)], limits)
+    asks = tuple(after for _, after in (*changes, *moves) if judgement.needs_answer(after, now, limits))
+    return Ticked(len(due), asks, bad, sight.crowds)
 
 
 def _due(conn: Connection, now: Instant, limits: Limits) -> tuple[list[Service], int]:
@@ -113,21 +116,30 @@ def _is_change(before: Service, after: Service) -> bool:
     return structs.replace(before, due_at=after.due_at, evidence=after.evidence) != after
 
 
-def _store(conn: Connection, before: Service, after: Service) -> bool:
-    """False when somebody else was quicker. Mere deadlines are moved together afterwards."""
-    return silence.compare_and_set(conn, before, after) if _is_change(before, after) else True
-
-
-def _crowds(conn: Connection, due: Sequence[Service], now: Instant, answers: Answers, limits: Limits) -> dict[str, Crowd]:
-    """The crowd of each input that has a service past its limit."""
-    facing = [service for service in due if judgement.faces_verdict(service, now, limits)]
-    sources = {service.source if service.interval_s else URLS for service in facing}
-    if not sources:
-        return {}
+def _crowds(
+    conn: Connection, due: Sequence[Service], now: Instant, sight: Sight, answers: Answers, limits: Limits
+) -> dict[str, Crowd]:
+    """The crowd of each input that has a service past its limit and no plain witness: else it would decide nothing."""
+    facing: dict[str, list[Service]] = {}
+    for service in due:
+        if judgement.faces_verdict(service, now, limits):
+            facing.setdefault(service.source if service.interval_s else URLS, []).append(service)
+    facing = {source: some for source, some in facing.items() if source not in sight.crowds}
+    silent = [source for source, some in facing.items() if not _has_witness(conn, source, some, sight)]
+    if not silent:
+        return sight.crowds
     collected_at = silence.newest_answer_at(conn) or 0
-    answered_at = max((answer.at for answer in answers.values() if answer.ok), default=0)
-    newest = max(collected_at, answered_at) or None
-    return {source: structs.replace(silence.crowd(conn, source, now), answered_at=newest) for source in sources}
+    newest = max([answer.at for answer in answers.values() if answer.ok] + [collected_at]) or None
+    found = {source: structs.replace(silence.crowd(conn, source, now), answered_at=newest) for source in silent}
+    return sight.crowds | found
+
+
+def _has_witness(conn: Connection, source: str, some: Sequence[Service], sight: Sight) -> bool:
+    heard = [alive_at(service) for service in some]
+    if source == URLS or outage.returned_since(sight, source, min(heard)):
+        return False
+    last_missed_at = max(outage.missed_twice_at(service, at) for service, at in zip(some, heard, strict=True))
+    return silence.has_beat_since(conn, source, last_missed_at)
 
 
 def _open_incidents(conn: Connection, changes: Sequence[Change], limits: Limits) -> None:
@@ -173,7 +185,7 @@ async def _operate(
         if service is None:
             raise NotFound(f"no service has the id {service_id}")
         after, new = decide(service)
-        if after is not service and not silence.compare_and_set(conn, service, after):
+        if after is not service and not silence.compare_and_set(conn, [(service, after)]):
             raise Conflict("the service changed at the same moment; try again")
         events.append(conn, new)
         return after

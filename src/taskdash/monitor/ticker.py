@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from taskdash.actions import incidents, liveness
 from taskdash.clock import Clock
@@ -143,6 +143,7 @@ class Ticker:
             self._asking.ask(ticked.asks)
             if not ticked.is_whole_page:
                 break
+            sight = structs.replace(sight, crowds=ticked.crowds)
         if self._clock.now() - now > seconds(SLOW_S):
             self._lag.note(now)
         self._asking.forget_old()

@@ -23,6 +23,8 @@ ANSWER_GOOD_FOR_S = 10.0
 """An answer counts as asked at once for so long,"""
 LOOK_AGAIN_S = 8.0
 """and one that is not to be judged by its beats is looked at more often than that."""
+BLIND_S = 30.0
+"""How often one is looked at of which nothing can be known: its own beat ends that at once, so this may be slow."""
 REST_S = 15.0
 """How often a service that is down is looked at for a good collection since."""
 WAIT_FOR_ANSWER_S = 1.0
@@ -151,7 +153,7 @@ def _blind(case: Case) -> Outcome:
     view, service = case.view, case.service
     began = case.sight.started_at if view.reason == "startup" else view.since
     evidence = sentence(view.key, silence=_silence(service, case.heard, case.now), **view.facts)
-    due = _look_again(service, case.now) if view.until is None else _ask_then(service, case.now, view.until)
+    due = case.now + seconds(BLIND_S) if view.until is None else _ask_then(service, case.now, view.until)
     return _unknown(case, view.reason, max(case.late_at, began), evidence, due)
 
 
@@ -212,8 +214,8 @@ def _suspected(case: Case, answer: UrlAnswer | None, suspicion: Suspicion) -> Ou
     if case.now >= ends_at:
         return _down(case, "down_held", ends_at, answer, hold=duration(ends_at - began))
     evidence = sentence("unknown_mass", silence=_silence(service, case.heard, case.now), **facts)
-    due = earliest(_look_again(service, case.now), _ask_then(service, case.now, ends_at))
-    return _unknown(case, "mass", case.down_at, evidence, due or ends_at)
+    due = min(case.now + seconds(BLIND_S), _ask_then(service, case.now, ends_at))
+    return _unknown(case, "mass", case.down_at, evidence, due)
 
 
 def _down(case: Case, key: str, at: Instant, answer: UrlAnswer | None, **facts: Any) -> Outcome:

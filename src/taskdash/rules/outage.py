@@ -148,10 +148,21 @@ def suspect(service: Service, heard: Instant, sight: Sight, limits: Limits) -> S
     if crowd is None or crowd.silent < max(limits.mass_least, limits.mass_share * crowd.all):
         return None
     interval = seconds(cadence_s(service))
-    if crowd.newest_at is None or crowd.newest_at <= heard + 2 * interval:
+    if crowd.newest_at is None or crowd.newest_at <= missed_twice_at(service, heard):
         return Suspicion(crowd)
     source = sight.sources.get(service.source)
     silence = newest_since(source.silences, 2 * interval, heard) if source else None
     if silence is None:
         return None
     return Suspicion(crowd, silence.ended + interval + seconds(slack_s(cadence_s(service))))
+
+
+def missed_twice_at(service: Service, heard: Instant) -> Instant:
+    """When it should have beaten twice: a witness is who beat after that."""
+    return heard + 2 * seconds(cadence_s(service))
+
+
+def returned_since(sight: Sight, source: str, heard: Instant) -> bool:
+    """Whether the input fell silent and came back since: then even a witness does not settle it."""
+    known = sight.sources.get(source)
+    return known is not None and newest_since(known.silences, 0, heard) is not None

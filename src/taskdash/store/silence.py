@@ -61,10 +61,20 @@ def push_on_blindly(conn: Connection, pk: int, due_at: Instant) -> None:
     conn.execute(update(services).where(c.pk == pk).values(due_at=due_at))
 
 
-def compare_and_set(conn: Connection, before: Service, after: Service) -> bool:
-    """Store a change of state, unless somebody else changed the service since it was read."""
-    changed = {f"new_{name}": getattr(after, name) for name in JUDGED} | {"new_flaps": to_json(after.flaps)}
-    return conn.execute(_SET, _key(before) | changed).rowcount == 1
+def compare_and_set(conn: Connection, pairs: Sequence[Judged]) -> list[Judged]:
+    """Store changes of state, except of services that somebody else changed since they were read; returns the stored ones."""
+    if not pairs:
+        return []
+    rows = [_key(before) | _judged_columns(after) for before, after in pairs]
+    if conn.execute(_SET, rows).rowcount == len(rows):
+        return list(pairs)
+    found = select(c.pk, c.state, c.since, c.due_at).where(c.pk.in_([before.pk for before, _ in pairs]))
+    now = {row.pk: (row.state, row.since, row.due_at) for row in conn.execute(found)}
+    return [(before, after) for before, after in pairs if now.get(before.pk) == (after.state, after.since, after.due_at)]
+
+
+def _judged_columns(after: Service) -> dict[str, Any]:
+    return {f"new_{name}": getattr(after, name) for name in JUDGED} | {"new_flaps": to_json(after.flaps)}
 
 
 def push_on(conn: Connection, pairs: Sequence[Judged]) -> None:
@@ -76,6 +86,11 @@ def push_on(conn: Connection, pairs: Sequence[Judged]) -> None:
 
 def _key(before: Service) -> dict[str, Any]:
     return {"b_pk": before.pk, "b_state": before.state, "b_due_at": before.due_at}
+
+
+def has_beat_since(conn: Connection, source: str, at: Instant) -> bool:
+    """Whether anybody of an input beat after that instant. Ends at the first one found, so it is cheap while any live."""
+    return conn.execute(select(c.pk).where(c.source == source, c.last_beat_at > at).limit(1)).first() is not None
 
 
 def crowd(conn: Connection, source: str, now: Instant) -> Crowd:
