@@ -6,6 +6,7 @@ undoes that for one parameter. Invalid UTF-8 in a path is answered as an unknown
 
 from urllib.parse import unquote, unquote_to_bytes
 
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 
@@ -17,9 +18,9 @@ class Segments:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Rewrite the path of HTTP requests."""
-        if scope["type"] == "http":
+        if scope["type"] == ScopeType.HTTP:
             raw = scope.get("raw_path") or scope["path"].encode()
-            scope = {**scope, "path": escaped(raw)}  # type: ignore[typeddict-item, misc, assignment]
+            scope["path"] = escaped(raw)
         await self._app(scope, receive, send)
 
 

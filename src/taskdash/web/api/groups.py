@@ -1,0 +1,76 @@
+"""Groups: everyone sees them, admins add and rename them (SPEC 8)."""
+
+from typing import Any
+
+import msgspec
+from litestar import Request, get, patch, post
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from taskdash.actions import accounts as account_actions
+from taskdash.model.records import Actor
+from taskdash.store import accounts
+from taskdash.store.accounts import Group
+from taskdash.web.context import Web
+from taskdash.web.paths import opened
+from taskdash.web.problems import body_of
+
+
+class GroupShape(Struct):
+    """A group and who is in it."""
+
+    id: str
+    name: str
+    members: list[str]
+
+
+class NewGroup(Struct):
+    """POST /groups."""
+
+    id: str
+    name: str = ""
+
+
+class RenamedGroup(Struct):
+    """PATCH /groups/{id}."""
+
+    name: str
+
+
+_new = msgspec.json.Decoder(NewGroup)
+_renamed = msgspec.json.Decoder(RenamedGroup)
+
+
+def _all(conn: Connection) -> list[GroupShape]:
+    members: dict[str, list[str]] = {}
+    for user in accounts.all_users(conn):
+        for group in user.groups:
+            members.setdefault(group, []).append(user.name)
+    return [GroupShape(group.id, group.name, members.get(group.id, [])) for group in accounts.all_groups(conn)]
+
+
+@get("/api/v1/groups", opt={"action": "see"})
+async def groups(web: Web) -> dict[str, list[GroupShape]]:
+    """Every group."""
+    return {"items": await web.db.read(_all)}
+
+
+@post("/api/v1/groups", opt={"action": "change_accounts"}, status_code=201)
+async def add_group(request: Request[Any, Any, Any], web: Web, actor: Actor) -> GroupShape:
+    """A new group."""
+    wanted: NewGroup = await body_of(request, _new)
+    group, now = Group(id=wanted.id, name=wanted.name or wanted.id), web.clock.now()
+    made = await web.db.write(lambda conn: account_actions.save_group(conn, actor, group, now, is_new=True))
+    return GroupShape(made.id, made.name, [])
+
+
+@patch("/api/v1/groups/{group_id:str}", opt={"action": "change_accounts"})
+async def rename_group(request: Request[Any, Any, Any], web: Web, actor: Actor, group_id: str) -> GroupShape:
+    """Another name for a group."""
+    wanted: RenamedGroup = await body_of(request, _renamed)
+    group, now = Group(id=opened(group_id), name=wanted.name), web.clock.now()
+    await web.db.write(lambda conn: account_actions.save_group(conn, actor, group, now, is_new=False))
+    return next(shape for shape in await web.db.read(_all) if shape.id == group.id)
+
+
+ROUTES = [groups, add_group, rename_group]

@@ -1,0 +1,169 @@
+"""Who calls: a session cookie or a bearer token, and what a cookie needs beside it. RELIABILITY R140-R148.
+
+Law: every route declares its action; `admit` runs before every handler, and refuses what the role, the scopes, the CSRF token
+or the origin do not allow. Objects are checked again inside the actions. A changed account is seen within half a second.
+"""
+
+import hmac
+from collections import OrderedDict
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from litestar import Request
+from litestar.connection import ASGIConnection
+from litestar.datastructures import Cookie
+from litestar.handlers import BaseRouteHandler
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from taskdash.errors import Forbidden, Unauthorized
+from taskdash.model.instants import Instant, seconds
+from taskdash.model.records import Actor, Session, Token, User
+from taskdash.rules import roles
+from taskdash.rules import secrets as forms
+from taskdash.store import accounts
+from taskdash.web.context import Web
+
+IDLE_S, LONGEST_S = 12 * 3_600.0, 7 * 86_400.0
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+PUBLIC = "public"
+_BELIEVED_S = 0.5
+_MOST_KNOWN = 10_000
+
+
+class Identity(Struct, frozen=True):
+    """The caller: an account, and the session or token it came by."""
+
+    actor: Actor
+    user: User
+    session: Session | None = None
+    token: Token | None = None
+
+
+class Identities:
+    """Callers that were looked up within the last half second, and sessions that were used since the last `take_seen`."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, tuple[Instant, Identity | None]] = OrderedDict()
+        self._seen: dict[str, Instant] = {}
+
+    async def of(self, web: Web, digest: str, *, is_token: bool) -> Identity | None:
+        """The caller behind a digest, if their session, token and account hold."""
+        now = web.clock.now()
+        believed_until, identity = self._known.get(digest, (0, None))
+        if now >= believed_until:
+            load = _by_token if is_token else _by_cookie
+            identity = await web.db.read(lambda conn: load(conn, digest, now))
+            self._known[digest] = (now + seconds(_BELIEVED_S), identity)
+            self._known.move_to_end(digest)
+            if len(self._known) > _MOST_KNOWN:
+                self._known.popitem(last=False)
+        if identity and identity.session:
+            self._seen[identity.session.id] = now
+        return identity
+
+    def forget(self) -> None:
+        """An account, session or token changed here: look everyone up again."""
+        self._known.clear()
+
+    def take_seen(self) -> list[tuple[str, Instant]]:
+        """(session id, last use) since the last call."""
+        seen, self._seen = self._seen, {}
+        return list(seen.items())
+
+
+def _by_token(conn: Connection, digest: str, now: Instant) -> Identity | None:
+    token = accounts.token_by_digest(conn, digest)
+    if token is None or token.revoked_at is not None or (token.expires_at is not None and token.expires_at <= now):
+        return None
+    user = accounts.user(conn, token.user)
+    if user is None or user.disabled:
+        return None
+    role = min(token.role, user.role, key=roles.ROLES.index)
+    actor = Actor(type="user", id=user.name, channel="api", role=role, groups=user.groups, scopes=token.scopes)
+    return Identity(actor, user, token=token)
+
+
+def _by_cookie(conn: Connection, digest: str, now: Instant) -> Identity | None:
+    session = accounts.session_by_digest(conn, digest)
+    if session is None or session.expires_at <= now or session.last_seen_at + seconds(IDLE_S) <= now:
+        return None
+    user = accounts.user(conn, session.user)
+    if user is None or user.disabled:
+        return None
+    return Identity(Actor(type="user", id=user.name, channel="web", role=user.role, groups=user.groups), user, session)
+
+
+def cookie_name(web: Web) -> str:
+    """`__Host-taskdash` over TLS, `taskdash` over plain http on loopback or by --insecure (R141)."""
+    return "taskdash" if web.is_loopback or web.insecure else "__Host-taskdash"
+
+
+def session_cookie(web: Web, value: str, max_age_s: int) -> Cookie:
+    """The cookie of a session; an empty value ends it."""
+    secure = not (web.is_loopback or web.insecure)
+    return Cookie(key=cookie_name(web), value=value, path="/", max_age=max_age_s, httponly=True, secure=secure, samesite="lax")
+
+
+async def identify(web: Web, connection: ASGIConnection[Any, Any, Any, Any]) -> Identity | None:
+    """The caller, or None. A cookie is ignored when Authorization is present (R144)."""
+    identities: Identities = connection.app.state.identities
+    authorization = connection.headers.get("authorization")
+    if authorization is not None:
+        scheme, _, text = authorization.partition(" ")
+        if scheme.lower() != "bearer" or not forms.is_token(text.strip()):
+            return None
+        return await identities.of(web, forms.digest(text.strip()), is_token=True)
+    cookie = connection.cookies.get(cookie_name(web))
+    return await identities.of(web, forms.digest(cookie), is_token=False) if cookie else None
+
+
+async def admit(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Refuse what the caller may not do at all. Raises Unauthorized or Forbidden."""
+    action = handler.opt["action"]
+    if action == PUBLIC:
+        return
+    web: Web = connection.app.state.web
+    identity = await identify(web, connection)
+    if identity is None:
+        raise Unauthorized("sign in, or send a token that is not expired or revoked")
+    connection.scope["state"]["identity"] = identity
+    request = cast("Request[Any, Any, Any]", connection)
+    if identity.session and connection.scope.get("method") not in SAFE:
+        await check_unsafe(request, identity.session.csrf_token)
+    if refusal := roles.refusal(identity.actor, action):
+        raise Forbidden(refusal)
+
+
+async def check_unsafe(request: Request[Any, Any, Any], expected: str) -> None:
+    """An unsafe method by cookie comes from a page of ours and carries the session's token (R142). Raises Forbidden."""
+    if not is_same_origin(request):
+        raise Forbidden("this request comes from a page of another site")
+    sent = request.headers.get("x-csrf-token") or await _form_token(request)
+    if not hmac.compare_digest(sent.encode(), expected.encode()):
+        raise Forbidden("the CSRF token is missing or not that of this session: send it as X-CSRF-Token or csrf_token")
+
+
+async def _form_token(request: Request[Any, Any, Any]) -> str:
+    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        return ""
+    return str((await request.form()).get("csrf_token", ""))
+
+
+def is_same_origin(request: ASGIConnection[Any, Any, Any, Any]) -> bool:
+    """True unless Sec-Fetch-Site or Origin names another site."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None and site not in {"same-origin", "none"}:
+        return False
+    origin = request.headers.get("origin")
+    return origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
+
+
+def identity_of(request: Request[Any, Any, Any]) -> Identity:
+    """Who `admit` let in; for dependencies and handlers of routes that are not public."""
+    return cast("Identity", request.scope["state"]["identity"])
+
+
+def address_of(request: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """The peer's address, for throttling and sessions."""
+    return request.client.host if request.client else ""

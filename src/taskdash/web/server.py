@@ -1,0 +1,148 @@
+"""The HTTP server: the routes built into one application, and uvicorn run inside our own loop and signal handling.
+
+Law: the build fails when a route declares no action (R146). Draining ends the event streams first, so that each gets its last
+message and the process leaves with status 0 (STORE.md, Draining; RELIABILITY F13).
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import uvicorn
+from litestar import Litestar, Request
+from litestar.di import Provide
+from litestar.exceptions import HTTPException
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin
+from litestar.types import ASGIApp
+
+from taskdash.clock import every
+from taskdash.errors import TaskDashError
+from taskdash.model.records import Actor
+from taskdash.rules.roles import NEEDS
+from taskdash.store import accounts, idempotency
+from taskdash.web import problems
+from taskdash.web.auth import PUBLIC, Identities, Identity, admit, identity_of
+from taskdash.web.bounds import BoundedHttp
+from taskdash.web.context import Web
+from taskdash.web.gate import Gate
+from taskdash.web.hasher import Hasher
+from taskdash.web.idempotence import Idempotence
+from taskdash.web.paths import Segments
+from taskdash.web.routes import routes
+from taskdash.web.throttle import Throttle
+
+BODY_BYTES = 1_048_576
+_KEPT_ALIVE_S = 60
+_FLUSH_EVERY_S = 30.0
+_KNOWN_ACTIONS = {PUBLIC, "ingest", *NEEDS}
+
+
+def build(web: Web) -> tuple[ASGIApp, Litestar]:
+    """(what the server calls, the application inside). Raises ValueError for a route without a known action."""
+    handlers = routes()
+    _check_actions(handlers)
+    app = Litestar(
+        handlers,
+        guards=[admit],
+        dependencies={"web": Provide(_web), "actor": Provide(_actor), "identity": Provide(_identity)},
+        exception_handlers={
+            TaskDashError: problems.of_error,
+            HTTPException: problems.of_http,
+            Exception: problems.of_surprise,
+        },
+        openapi_config=OpenAPIConfig(
+            title="TaskDash", version="1", path="/api/v1", render_plugins=[JsonRenderPlugin(path="/openapi.json")]
+        ),
+        opt={"action": PUBLIC},
+        request_max_body_size=BODY_BYTES,
+        logging_config=None,
+    )
+    app.state.web = web
+    app.state.identities = Identities()
+    app.state.hasher = Hasher()
+    app.state.throttle = Throttle()
+    return Gate(Segments(Idempotence(app, web.db, web.clock)), web.hosts), app
+
+
+def _check_actions(handlers: Sequence[HTTPRouteHandler]) -> None:
+    for handler in handlers:
+        if handler.opt.get("action") not in _KNOWN_ACTIONS:
+            raise ValueError(f"route {sorted(handler.paths)} declares no known action: {handler.opt.get('action')!r}")
+
+
+async def _web(request: Request[Any, Any, Any]) -> Web:
+    found: Web = request.app.state.web
+    return found
+
+
+async def _identity(request: Request[Any, Any, Any]) -> Identity:
+    return identity_of(request)
+
+
+async def _actor(request: Request[Any, Any, Any]) -> Actor:
+    return identity_of(request).actor
+
+
+class _Server(uvicorn.Server):
+    """Signals are the application's business, not the server's."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the handlers as they are."""
+        yield
+
+
+class HttpServer:
+    """Pages and API on one address."""
+
+    def __init__(self, web: Web) -> None:
+        self._web = web
+        asgi, self.app = build(web)
+        self._config = uvicorn.Config(
+            asgi,
+            http=BoundedHttp,
+            ws="none",
+            loop="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=_KEPT_ALIVE_S,
+            timeout_graceful_shutdown=5,
+            backlog=1_024,
+        )
+        self._server = _Server(self._config)
+        self._socket: socket.socket | None = None
+
+    def listen(self, host: str, port: int) -> tuple[str, int]:
+        """Take the address; the one in use. Raises OSError when it is taken."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.create_server((host, port), family=family, backlog=1_024)
+        self._socket.setblocking(False)
+        name = self._socket.getsockname()
+        self._web.parts.report("http")
+        return str(name[0]), int(name[1])
+
+    async def run(self) -> None:
+        """Serve until `drain`."""
+        chores = asyncio.create_task(every(self._web.clock, _FLUSH_EVERY_S, self._flush))
+        try:
+            await self._server.serve(sockets=[self._socket] if self._socket else None)
+        finally:
+            chores.cancel()
+            self.app.state.hasher.close()
+
+    async def drain(self) -> None:
+        """Stop accepting, end the streams, finish what is under way."""
+        self._web.feed.close()
+        self._server.should_exit = True
+
+    async def _flush(self) -> None:
+        seen, now = self.app.state.identities.take_seen(), self._web.clock.now()
+        with contextlib.suppress(TaskDashError):
+            await self._web.db.write(lambda conn: accounts.touch_sessions(conn, seen))
+            await self._web.db.write(lambda conn: idempotency.purge(conn, now))
