@@ -2,9 +2,37 @@
 
 from litestar.handlers import HTTPRouteHandler
 
-from taskdash.web.api import docs, groups, health, intake, session, tokens, users
+from taskdash.web.api import (
+    claims,
+    docs,
+    events,
+    groups,
+    health,
+    incidents,
+    intake,
+    services,
+    session,
+    stream,
+    tokens,
+    users,
+    views,
+)
 
-_MODULES = (session, users, groups, tokens, intake, health, docs)
+_MODULES = (
+    session,
+    users,
+    groups,
+    tokens,
+    claims,
+    services,
+    incidents,
+    events,
+    stream,
+    views,
+    intake,
+    health,
+    docs,
+)
 
 
 def routes() -> list[HTTPRouteHandler]:

@@ -9,8 +9,8 @@ from typing import Any
 from msgspec import Struct
 
 from taskdash.model.instants import Instant, to_rfc3339, to_rfc3339_or_none
-from taskdash.model.records import Event, Incident, Service
-from taskdash.rules import beat_strip
+from taskdash.model.records import Event, Incident, SavedView, Service, Task, User
+from taskdash.rules import beat_strip, risk
 
 
 class Why(Struct, frozen=True):
@@ -145,6 +145,47 @@ class Page(Struct, frozen=True):
     next: str | None = None
 
 
+class ViewShape(Struct, frozen=True, kw_only=True):
+    """A saved view: a named query string of the board, one's own or a group's."""
+
+    id: str
+    name: str
+    user: str
+    group_id: str
+    query: str
+    created_at: str
+
+
+def task(record: Task, owner: Service | None, holder: User | None, now: Instant) -> TaskShape:
+    """The task as of `now`. `owner`: the service of its `service_id`; `holder`: the account of its `user`, if it is one."""
+    why = [Why(each.reason, to_rfc3339_or_none(each.since)) for each in risk.reasons(record, owner, holder, now)]
+    return TaskShape(
+        id=record.id,
+        name=record.name,
+        url=record.url,
+        user=record.user,
+        group_id=record.group_id,
+        description=record.description,
+        status=record.status,
+        start_time=record.start_time,
+        stop_time=record.stop_time,
+        reserved=record.reserved,
+        service_id=record.service_id,
+        version=record.version,
+        pinned=record.pinned,
+        until=to_rfc3339_or_none(record.until),
+        created_at=to_rfc3339(record.created_at),
+        updated_at=to_rfc3339(record.updated_at),
+        status_at=to_rfc3339(record.status_at),
+        stale=risk.staleness(record, owner, now) is not None,
+        gone=record.gone_at is not None,
+        at_risk=bool(why),
+        why=why,
+        liveness=owner.state if owner else None,
+        schedule=record.schedule,
+    )
+
+
 def service(record: Service, now: Instant, problems: Iterable[tuple[str, str]] = ()) -> ServiceShape:
     """The service as of `now`; `problems` beside those of its last collection are id clashes (task id, sentence)."""
     return ServiceShape(
@@ -223,4 +264,16 @@ def incident(record: Incident, tasks: int, unowned: int) -> IncidentShape:
         services=list(record.services),
         tasks=tasks,
         unowned=unowned,
+    )
+
+
+def view(record: SavedView) -> ViewShape:
+    """A saved view."""
+    return ViewShape(
+        id=record.id,
+        name=record.name,
+        user=record.user,
+        group_id=record.group_id,
+        query=record.query,
+        created_at=to_rfc3339(record.created_at),
     )

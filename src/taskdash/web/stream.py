@@ -24,6 +24,7 @@ from taskdash.store.database import Database
 from taskdash.web import shapes
 
 COMMENT_EVERY_S = 15.0
+CHECK_EVERY_S = 1.0
 SEND_WITHIN_S = 20.0
 PIECE_BYTES = 65_536
 FRAMES_KEPT = 2_000
@@ -35,8 +36,6 @@ _HEADERS = [
     (b"x-accel-buffering", b"no"),
 ]
 _encoder = msgspec.json.Encoder()
-ACCOUNT_KINDS = ("user.", "group.", "token.", "session.")
-"""After an event of these kinds each listener is checked again (RELIABILITY R147)."""
 
 
 class Listener(Protocol):
@@ -49,10 +48,6 @@ class Listener(Protocol):
     async def visible(self, batch: Sequence[Event]) -> Sequence[Event]:
         """Those of the batch that the listener may see."""
         ...
-
-
-class _Ended(Exception):
-    """The listener may not listen any more."""
 
 
 class Frames:
@@ -115,7 +110,7 @@ class EventStream:
         del scope
         self._send = send
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-        parts = [asyncio.ensure_future(part) for part in (self._deliver(), self._comment(), _gone(receive))]
+        parts = [asyncio.ensure_future(part) for part in (self._deliver(), self._watch(), self._comment(), _gone(receive))]
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -126,7 +121,7 @@ class EventStream:
             await self._write(b"", more=False)
 
     async def _deliver(self) -> None:
-        with suppress(_Ended, TaskDashError):
+        with suppress(TaskDashError):
             await self._write(b"retry: %d\n\n" % random.randint(*_RETRY_MS))  # noqa: S311  (spreads reconnects)
             last = await self._catch_up(await self._resume_point())
             await self._follow(last)
@@ -169,23 +164,20 @@ class EventStream:
             self._source.feed.unsubscribe(subscription)
 
     async def _tell(self, batch: Sequence[Event]) -> int:
-        if any(event.kind.startswith(ACCOUNT_KINDS) for event in batch):
-            await self._check()
         visible = await self._listener.visible(batch)
         for piece in pieces(self._source.frames.of(event) for event in visible):
             await self._write(piece)
         return batch[-1].seq
 
-    async def _check(self) -> None:
-        if not await self._listener.may_listen():
-            raise _Ended
+    async def _watch(self) -> None:
+        """Ends once the listener may not listen any more (RELIABILITY R147)."""
+        while await self._listener.may_listen():
+            await self._source.clock.sleep(CHECK_EVERY_S)
 
     async def _comment(self) -> None:
-        with suppress(_Ended):
-            while True:
-                await self._source.clock.sleep(COMMENT_EVERY_S)
-                await self._check()
-                await self._write(b": still here\n\n")
+        while True:
+            await self._source.clock.sleep(COMMENT_EVERY_S)
+            await self._write(b": still here\n\n")
 
     async def _write(self, piece: bytes, *, more: bool = True) -> None:
         async with self._one_at_a_time, asyncio.timeout(SEND_WITHIN_S):

@@ -16,11 +16,13 @@ from taskdash.web.pages.texts import Texts, mark
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 THEMES = (("auto", mark("Auto")), ("light", mark("Light")), ("dark", mark("Dark")))
+_MINE = "/tasks?user=me"
 _PLACES = (
-    ("/", mark("Now"), "pulse"),
-    ("/tasks", mark("Tasks"), "list"),
-    ("/services", mark("Services"), "grid"),
-    ("/history", mark("History"), "person"),
+    ("/", mark("Now"), "pulse", True),
+    ("/tasks", mark("Tasks"), "list", True),
+    (_MINE, mark("Mine"), "person", True),
+    ("/services", mark("Services"), "grid", True),
+    ("/history", mark("History"), "list", False),
 )
 
 
@@ -48,11 +50,12 @@ class View(Struct, frozen=True, kw_only=True):
 
 
 class Place(Struct, frozen=True):
-    """One entry of the top bar."""
+    """One entry of the top bar; `tab`: also at the bottom of a phone."""
 
     href: str
     text: str
     icon: str
+    tab: bool
     current: bool
     badge: int
 
@@ -80,7 +83,6 @@ def page(template: str, view: View, values: Mapping[str, Any]) -> str:
 
 
 def _layout(view: View) -> dict[str, Any]:
-    path = view.here.partition("?")[0]
     actor = view.actor
     return {
         "language": view.texts.language,
@@ -92,7 +94,7 @@ def _layout(view: View) -> dict[str, Any]:
         "role_word": words.ROLES[actor.role] if actor else "",
         "must_change": view.must_change,
         "flash": view.flash,
-        "places": [_place(path, view.unacknowledged, *place) for place in _PLACES],
+        "places": [_place(view, *place) for place in _PLACES],
         "ago": lambda at: times.ago(view.texts, at, view.now),
         "exact": lambda at: times.exact(at, view.zone),
         "short": lambda at: times.short(at, view.now, view.zone),
@@ -100,6 +102,14 @@ def _layout(view: View) -> dict[str, Any]:
     }
 
 
-def _place(path: str, unacknowledged: int, href: str, text: str, icon: str) -> Place:
-    current = path == href or (href != "/" and path.startswith(href + "/"))
-    return Place(href, text, icon, current, unacknowledged if href == "/" else 0)
+def _place(view: View, href: str, text: str, icon: str, tab: bool) -> Place:
+    badge = view.unacknowledged if href == "/" else 0
+    return Place(href, text, icon, tab, _is_here(view.here, href), badge)
+
+
+def _is_here(here: str, href: str) -> bool:
+    path, _, query = here.partition("?")
+    is_mine = path == "/tasks" and "user=me" in query.split("&")
+    if href == _MINE or is_mine:
+        return href == _MINE and is_mine
+    return path == href or (href != "/" and path.startswith(href + "/"))

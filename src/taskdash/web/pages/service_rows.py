@@ -24,6 +24,7 @@ class ServiceRow(Struct, frozen=True, kw_only=True):
     name: str
     type: str
     url: str
+    description: str
     state: str
     word: Word
     quiet: bool
@@ -60,6 +61,7 @@ def service_row(view: View, service: Service) -> ServiceRow:
         name=service.name,
         type=service.type,
         url=service.url,
+        description=service.description,
         state=service.state,
         word=word,
         quiet=service.state in _QUIET,
