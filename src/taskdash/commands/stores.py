@@ -4,7 +4,7 @@ A change beside a running server is one short transaction of SQLite with a busy 
 so it sees the change at once (SPEC 9).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -12,12 +12,24 @@ from typing import TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from taskdash.clock import SystemClock
 from taskdash.errors import StartRefused
+from taskdash.model.fields import safe_text
+from taskdash.model.instants import Instant
+from taskdash.model.records import Actor
 from taskdash.settings.model import Settings
 from taskdash.store import datadir, sqlite
 from taskdash.store.migrations import runner
 
 T = TypeVar("T")
+
+SHELL = Actor(type="system", id="shell", channel="cli", role="admin")
+"""Whoever may write the data directory is trusted (RELIABILITY 6)."""
+
+
+def now() -> Instant:
+    """The machine's time: a command does not live long enough for another."""
+    return SystemClock.wall_now()
 
 
 def store_path(settings: Settings) -> Path:
@@ -79,3 +91,10 @@ def _ready(settings: Settings, path: Path) -> None:
             runner.upgrade(path)
     elif found != runner.HEAD:
         raise StartRefused(f"the store {path} has schema {found}; bring it to {runner.HEAD} with `taskdash db upgrade`")
+
+
+def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns under their titles; what would disturb a terminal is replaced."""
+    shown = [titles, *([safe_text(cell) or "-" for cell in row] for row in rows)]
+    widths = [max(len(row[column]) for row in shown) for column in range(len(titles))]
+    return "\n".join("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip() for row in shown)
