@@ -85,6 +85,8 @@ class World:
         self.delay: Callable[[], float] = lambda: self.random.uniform(0.001, 0.02)
         self.node_clock_s = 0.0
         self.repeats = 0.0
+        self.drain_s = 1.0
+        """How long the delivery of what waited takes."""
         self.stalled = False
         self.connected = True
         self.waiting: list[tuple[float, str]] = []
@@ -200,9 +202,11 @@ class World:
         self._deliver_waiting()
 
     def _deliver_waiting(self) -> None:
-        """What waited comes within a second, in any order."""
+        """What waited comes bit by bit, in any order."""
         for sent_s, name in self.waiting:
-            self.at(self.now_s + self.random.uniform(0, 1.0), lambda sent_s=sent_s, name=name: self._arrive(sent_s, name))
+            self.at(
+                self.now_s + self.random.uniform(0, self.drain_s), lambda sent_s=sent_s, name=name: self._arrive(sent_s, name)
+            )
         self.waiting = []
 
     # TaskDash
