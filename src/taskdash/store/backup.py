@@ -100,7 +100,12 @@ def _open(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def _rows(conn: sqlite3.Connection) -> dict[str, int]:
-    names = [row[0] for row in conn.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")]
+    names = [
+        row[0]
+        for row in conn.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY name"
+        )
+    ]
     quoted = {name: '"' + name.replace('"', '""') + '"' for name in names}
     return {name: conn.execute(f"SELECT count(*) FROM {quoted[name]}").fetchone()[0] for name in names}  # noqa: S608  (names come from the schema)
 

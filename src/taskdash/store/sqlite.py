@@ -5,10 +5,11 @@ RELIABILITY F1-F10: WAL with synchronous=FULL, `journal_size_limit`, classificat
 
 import sqlite3
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import ColumnElement, Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
@@ -104,3 +105,35 @@ def create_guards(conn: Connection) -> None:
         "COALESCE((SELECT CAST(value AS INTEGER) FROM store_facts WHERE key = 'events_kept_from'), 0) "
         "BEGIN SELECT RAISE(ABORT, 'history is append-only'); END"
     )
+
+
+def create_search(conn: Connection) -> None:
+    """The token index of `store.search`: contentless, without positions, so that a million tasks stay small."""
+    conn.exec_driver_sql(
+        "CREATE VIRTUAL TABLE task_grams USING fts5"
+        "(grams, content='', detail=none, columnsize=0, tokenize='unicode61 remove_diacritics 0')"
+    )
+
+
+def add_grams(conn: Connection, documents: Sequence[tuple[int, str]]) -> None:
+    """Index (pk, tokens)."""
+    if documents:
+        conn.exec_driver_sql("INSERT INTO task_grams (rowid, grams) VALUES (?, ?)", list(documents))
+
+
+def remove_grams(conn: Connection, documents: Sequence[tuple[int, str]]) -> None:
+    """Forget (pk, tokens); the tokens must be those that were added."""
+    if documents:
+        conn.exec_driver_sql("INSERT INTO task_grams (task_grams, rowid, grams) VALUES ('delete', ?, ?)", list(documents))
+
+
+def match_grams(conn: Connection, wanted: Sequence[str], limit: int) -> list[int]:
+    """Pks whose tokens hold all of `wanted`, at most `limit`, in no order."""
+    query = " AND ".join(f'"{token}"' for token in wanted)
+    rows = conn.exec_driver_sql("SELECT rowid FROM task_grams WHERE task_grams MATCH ? LIMIT ?", (query, limit))
+    return [row[0] for row in rows]
+
+
+def contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
+    """The column holds the text somewhere; LIKE of SQLite makes no difference between a and A."""
+    return column.contains(text, autoescape=True)

@@ -52,6 +52,12 @@ def _few(name: str, column: str) -> Index:
     return Index(name, column, sqlite_where=text(f"{column} IS NOT NULL"), postgresql_where=text(f"{column} IS NOT NULL"))
 
 
+def _listed(name: str, *columns: str, only: str = "") -> Index:
+    """An index over the tasks that lists show; gone ones are few and elsewhere (STORE.md, Lists)."""
+    where = text(f"gone_at IS NULL{f' AND {only}' if only else ''}")
+    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+
+
 services = Table(
     "services",
     metadata,
@@ -103,7 +109,8 @@ services = Table(
     _number("task_total"),
     Index("services_due_at", "due_at"),
     Index("services_collect_at", "collect_at"),
-    Index("services_state", "state"),
+    Index("services_state", "state", "task_total"),
+    Index("services_task_total", "task_total"),
     Index("services_fresh_until", "fresh_until"),
 )
 
@@ -136,6 +143,23 @@ tasks = Table(
     _few("tasks_until", "until"),
     _few("tasks_schedule_at", "schedule_at"),
     _few("tasks_gone_at", "gone_at"),
+    _listed("tasks_updated", "updated_at"),
+    _listed("tasks_status", "status", "updated_at"),
+    _listed("tasks_user", "user", "updated_at"),
+    _listed("tasks_group", "group_id", "updated_at"),
+    _listed("tasks_service", "service_id", "updated_at"),
+    _listed("tasks_name", "name"),
+    _listed("tasks_adrift", "adrift", only="adrift"),
+    _listed("tasks_should_run", "schedule", only="schedule = 'should_run'"),
+)
+
+task_counts = Table(
+    "task_counts",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("value", Text, primary_key=True),
+    Column("status", Text, primary_key=True),
+    _number("n"),
 )
 
 events = Table(

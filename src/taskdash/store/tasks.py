@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection, bindparam, select
 
 from taskdash.model.records import Task
+from taskdash.store import counters, search
 from taskdash.store.rows import Shape
 from taskdash.store.tables import tasks
 
@@ -33,8 +34,22 @@ def save(conn: Connection, changes: Sequence[Change]) -> None:
     """Insert and update tasks as (before, after); each id at most once in `changes`."""
     SHAPE.update_many(conn, [after for before, after in changes if before])
     SHAPE.insert_many(conn, [after for before, after in changes if not before])
+    counters.add(conn, changes)
+    search.index(conn, [(before, after, pk) for (before, after), pk in zip(changes, _pks(conn, changes), strict=True)])
+
+
+def _pks(conn: Connection, changes: Sequence[Change]) -> list[int]:
+    """The pk of each; new rows have theirs from the store."""
+    new = [after.id for before, after in changes if before is None]
+    made: dict[str, int] = {}
+    for start in range(0, len(new), 500):
+        rows = conn.execute(select(tasks.c.id, tasks.c.pk).where(tasks.c.id.in_(new[start : start + 500])))
+        made.update((row[0], row[1]) for row in rows)
+    return [before.pk if before else made[after.id] for before, after in changes]
 
 
 def remove(conn: Connection, removed: Sequence[Task]) -> None:
     """Delete tasks for good (an admin, or `tasks.keep_gone`)."""
     conn.execute(tasks.delete().where(tasks.c.pk == bindparam("b_pk")), [{"b_pk": task.pk} for task in removed])
+    counters.add(conn, [(task, None) for task in removed])
+    search.index(conn, [(task, None, task.pk) for task in removed])

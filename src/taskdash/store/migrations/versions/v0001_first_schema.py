@@ -14,3 +14,4 @@ depends_on = None
 def upgrade() -> None:
     metadata.create_all(op.get_bind())
     sqlite.create_guards(op.get_bind())
+    sqlite.create_search(op.get_bind())

@@ -1,0 +1,94 @@
+"""How many tasks (gone ones not counted) have which status, user and group: kept in the transaction of each change.
+
+Facets and the choice of an index at a million tasks cost a look at these (STORE.md). Written only by `store.tasks`.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Select, bindparam, func, select, update
+
+from taskdash.model.records import Task
+from taskdash.store import sqlite
+from taskdash.store.tables import services, task_counts, tasks
+
+Key = tuple[str, str, str]
+"""(kind, value, status); kind is `user`, `group` or `status` (value "")."""
+_c = task_counts.c
+
+
+def add(conn: Connection, changes: Iterable[tuple[Task | None, Task | None]]) -> None:
+    """Count (before, after) of each changed task."""
+    deltas: Counter[Key] = Counter()
+    totals: Counter[str] = Counter()
+    for before, after in changes:
+        _count(deltas, totals, before, -1)
+        _count(deltas, totals, after, 1)
+    rows = [{"kind": k, "value": v, "status": s, "n": n} for (k, v, s), n in deltas.items() if n]
+    if rows:
+        new = sqlite.upsert(task_counts)
+        counted = new.on_conflict_do_update(index_elements=["kind", "value", "status"], set_={"n": _c.n + new.excluded.n})
+        conn.execute(counted, rows)
+    moved = [{"b_id": service, "b_n": n} for service, n in totals.items() if service and n]
+    if moved:
+        add_total = update(services).where(services.c.id == bindparam("b_id"))
+        conn.execute(add_total.values(task_total=services.c.task_total + bindparam("b_n")), moved)
+
+
+def _count(deltas: Counter[Key], totals: Counter[str], task: Task | None, by: int) -> None:
+    if task is None or task.gone_at is not None:
+        return
+    for kind, value in (("user", task.user), ("group", task.group_id), ("status", "")):
+        deltas[kind, value, task.status] += by
+    totals[task.service_id] += by
+
+
+def total(conn: Connection) -> int:
+    """How many tasks there are."""
+    return int(conn.execute(select(func.coalesce(func.sum(_c.n), 0)).where(_c.kind == "status")).scalar_one())
+
+
+def count(conn: Connection, kind: str, values: Iterable[str], statuses: Iterable[str] = ()) -> int:
+    """How many tasks have one of `values` (kind user or group) and, if given, one of `statuses`."""
+    query = select(func.coalesce(func.sum(_c.n), 0)).where(_c.kind == kind, _c.value.in_(list(values)))
+    wanted = list(statuses)
+    return int(conn.execute(query.where(_c.status.in_(wanted)) if wanted else query).scalar_one())
+
+
+def of_status(conn: Connection, statuses: Iterable[str]) -> int:
+    """How many tasks have one of `statuses`."""
+    return count(conn, "status", [""], statuses)
+
+
+def by_status(conn: Connection) -> Mapping[str, int]:
+    """Tasks by status."""
+    rows = conn.execute(select(_c.status, _c.n).where(_c.kind == "status", _c.n > 0))
+    return {row[0]: row[1] for row in rows}
+
+
+def by_value(conn: Connection, kind: str, limit: int) -> Mapping[str, int]:
+    """Tasks by user or group, the most frequent first."""
+    summed = func.sum(_c.n).label("n")
+    query: Select[Any] = select(_c.value, summed).where(_c.kind == kind).group_by(_c.value)
+    rows = conn.execute(query.having(summed > 0).order_by(summed.desc(), _c.value).limit(limit))
+    return {row[0]: row[1] for row in rows}
+
+
+def actual(conn: Connection) -> dict[Key, int]:
+    """The same counts taken from the tasks themselves (`db check`)."""
+    found: dict[Key, int] = {}
+    t = tasks.c
+    for kind, column in (("user", t.user), ("group", t.group_id)):
+        query = select(column, t.status, func.count()).where(t.gone_at.is_(None)).group_by(column, t.status)
+        for value, status, n in conn.execute(query):
+            found[kind, value, status] = n
+            if kind == "user":
+                found["status", "", status] = found.get(("status", "", status), 0) + n
+    return found
+
+
+def stored(conn: Connection) -> dict[Key, int]:
+    """The counts as they are kept, without zeros."""
+    rows = conn.execute(select(_c.kind, _c.value, _c.status, _c.n).where(_c.n != 0))
+    return {(kind, value, status): n for kind, value, status, n in rows}
