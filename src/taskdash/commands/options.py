@@ -46,17 +46,22 @@ def add_store_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--db", metavar="URL", help="use PostgreSQL instead: postgresql://…")
 
 
-def add_serve_options(parser: argparse.ArgumentParser) -> None:
-    """Everything that `serve` takes."""
-    add_store_options(parser)
+def add_listener_options(parser: argparse.ArgumentParser) -> None:
+    """Where to listen, and whether anyone may."""
     for name, meaning in _LISTENERS.items():
         parser.add_argument(f"--{name}", metavar="ADDR", help=meaning)
-    parser.add_argument("--nsqd", metavar="ADDR", action="append", help="take messages from this nsqd; may be repeated")
-    parser.add_argument("--lookupd", metavar="ADDR", action="append", help="find nsqd nodes here; may be repeated")
-    parser.add_argument("--roles", metavar="ROLES", help="which parts run: web,tcp,ingest,collector,monitor")
     parser.add_argument(
         "--insecure", action="store_const", const=True, help="allow listeners and sign-in that others can overhear or misuse"
     )
+
+
+def add_serve_options(parser: argparse.ArgumentParser) -> None:
+    """Everything that `serve` takes."""
+    add_store_options(parser)
+    add_listener_options(parser)
+    parser.add_argument("--nsqd", metavar="ADDR", action="append", help="take messages from this nsqd; may be repeated")
+    parser.add_argument("--lookupd", metavar="ADDR", action="append", help="find nsqd nodes here; may be repeated")
+    parser.add_argument("--roles", metavar="ROLES", help="which parts run: web,tcp,ingest,collector,monitor")
 
 
 def settings_of(options: argparse.Namespace) -> "Settings":
