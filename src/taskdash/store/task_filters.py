@@ -1,0 +1,196 @@
+"""What a caller wants of the task list, as conditions over columns; each also as an index that finds its rows first.
+
+A `Term` is one filter: `where` tests a row met on the way, `index` (when there is one) leads to about `rows` rows by itself.
+The states of services and the absence of people are joined, never copied into tasks (DESIGN 4). SPEC 3 (stale), 6 (at risk).
+"""
+
+from collections.abc import Iterator
+
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, not_, or_, select, true, union
+
+from taskdash.model.instants import Instant
+from taskdash.rules.risk import BLIND, ILL
+from taskdash.store import counters, search, sqlite
+from taskdash.store.grams import words
+from taskdash.store.tables import services, tasks, users
+
+c, s = tasks.c, services.c
+NONE = "none"
+"""As user, group, service or liveness: those without one."""
+Row = ColumnElement[bool]
+NEWEST = 15_000
+"""A text too short for the search index is sought among so many newest tasks (STORE.md)."""
+
+
+class Visible(Struct, frozen=True):
+    """Only the tasks of these groups, without group, or of this user (SPEC 6, access.visibility)."""
+
+    user: str
+    groups: tuple[str, ...]
+
+
+class Filters(Struct, frozen=True, kw_only=True):
+    """What is wanted; empty or None: no matter. Several values of one filter are alternatives."""
+
+    status: tuple[str, ...] = ()
+    service: tuple[str, ...] = ()
+    user: tuple[str, ...] = ()
+    group: tuple[str, ...] = ()
+    liveness: tuple[str, ...] = ()
+    schedule: tuple[str, ...] = ()
+    q: str = ""
+    stale: bool | None = None
+    at_risk: bool | None = None
+    gone: bool = False
+    visible_to: Visible | None = None
+
+
+class Term(Struct, frozen=True):
+    """One filter. `column`: the index's first column, for an ordered walk when there is a single value."""
+
+    where: Row
+    rows: int | None = None
+    """About how many rows pass; None: unknown."""
+    index: str = ""
+    lead: Row | None = None
+    """The condition by which the index is entered; None: it cannot lead."""
+    is_single: bool = False
+
+
+def terms(conn: Connection, wanted: Filters, now: Instant) -> list[Term]:
+    """One term a filter that is set; the caller adds `gone`."""
+    found = [*_of_columns(conn, wanted), *_of_services(conn, wanted, now)]
+    if wanted.schedule:
+        found.append(Term(c.schedule.in_(wanted.schedule)))
+    if wanted.q.strip():
+        found.append(_text(conn, wanted))
+    if wanted.visible_to is not None:
+        mine = (c.user == wanted.visible_to.user, c.group_id == "", c.group_id.in_(wanted.visible_to.groups))
+        found.append(Term(or_(*mine)))
+    return found
+
+
+def is_listed(wanted: Filters) -> Row:
+    """Gone tasks are hidden, or asked for alone."""
+    return c.gone_at.is_not(None) if wanted.gone else c.gone_at.is_(None)
+
+
+def _plain(values: tuple[str, ...]) -> list[str]:
+    return ["" if value == NONE else value for value in values]
+
+
+def _of_columns(conn: Connection, wanted: Filters) -> Iterator[Term]:
+    if wanted.status:
+        yield _column(c.status, "tasks_status", list(wanted.status), counters.of_status(conn, wanted.status))
+    for column, index, kind, values in (
+        (c.user, "tasks_user", "user", wanted.user),
+        (c.group_id, "tasks_group", "group", wanted.group),
+    ):
+        if values:
+            yield _column(column, index, _plain(values), counters.count(conn, kind, _plain(values), wanted.status))
+    if wanted.service:
+        values_ = _plain(wanted.service)
+        total = conn.execute(select(func.coalesce(func.sum(s.task_total), 0)).where(s.id.in_(values_))).scalar_one()
+        yield _column(c.service_id, "tasks_service", values_, None if "" in values_ else int(total))
+
+
+def _column(column: ColumnElement[str], index: str, values: list[str], rows: int | None) -> Term:
+    where = column == values[0] if len(values) == 1 else column.in_(values)
+    return Term(where, rows, index, where, is_single=len(values) == 1)
+
+
+def _of_services(conn: Connection, wanted: Filters, now: Instant) -> Iterator[Term]:
+    if wanted.liveness:
+        yield _liveness(conn, wanted.liveness)
+    if wanted.stale is not None:
+        yield _either(conn, [_service_term(is_blind(now)), _adrift()], wanted.stale)
+    if wanted.at_risk is not None:
+        yield _either(conn, list(risks(now)), wanted.at_risk)
+
+
+def _liveness(conn: Connection, wanted: tuple[str, ...]) -> Term:
+    states = [state for state in wanted if state != NONE]
+    where = or_(has_service(s.state.in_(states)), c.service_id == "") if NONE in wanted else has_service(s.state.in_(states))
+    if NONE in wanted:
+        return Term(where)
+    return Term(where, _tasks_of(conn, states), "tasks_service", c.service_id.in_(select(s.id).where(s.state.in_(states))))
+
+
+def _tasks_of(conn: Connection, states: list[str]) -> int:
+    """Tasks of the services in these states; of `up`, nearly all, by what the others leave."""
+    total = select(func.coalesce(func.sum(s.task_total), 0))
+    if "up" not in states:
+        return int(conn.execute(total.where(s.state.in_(states))).scalar_one())
+    others = int(conn.execute(total.where(or_(s.state < "up", s.state > "up"), s.state.not_in(states))).scalar_one())
+    return max(0, counters.total(conn) - others)
+
+
+def is_blind(now: Instant) -> Row:
+    """Services of which nobody can tell how their tasks do (SPEC 3, stale)."""
+    return or_(s.state.in_(sorted(BLIND)), s.fresh_until < now)
+
+
+def has_service(condition: Row) -> Row:
+    """For a row met on the way: one look by the unique id, however many services there are."""
+    return exists(select(s.pk).where(s.id == c.service_id, condition))
+
+
+class Part(Struct, frozen=True):
+    """One alternative of stale or at risk: the test of a row, and the query of its pks by an index."""
+
+    where: Row
+    pks: Select[tuple[int]]
+
+
+def _pks(index: str, condition: Row) -> Select[tuple[int]]:
+    query = select(c.pk).where(condition, c.gone_at.is_(None))
+    return query.with_hint(tasks, f"INDEXED BY {index}", "sqlite")
+
+
+def _service_term(condition: Row) -> Part:
+    return Part(has_service(condition), _pks("tasks_service", c.service_id.in_(select(s.id).where(condition))))
+
+
+def _adrift() -> Part:
+    return Part(c.adrift, _pks("tasks_adrift", c.adrift))
+
+
+def absent_users(now: Instant) -> Select[tuple[str]]:
+    """Names of those who are disabled or away."""
+    return select(users.c.name).where(or_(users.c.disabled, users.c.away_until > now))
+
+
+def risks(now: Instant) -> Iterator[Part]:
+    """The alternatives of `at risk` (SPEC 6); `rules.risk` is their sum for one task."""
+    yield _service_term(or_(s.state.in_(sorted(ILL | BLIND)), s.fresh_until < now))
+    yield _adrift()
+    yield Part(c.status == "failed", _pks("tasks_status", c.status == "failed"))
+    yield Part(c.schedule == "should_run", _pks("tasks_should_run", c.schedule == "should_run"))
+    absent = c.user.in_(absent_users(now))
+    yield Part(absent, _pks("tasks_user", absent))
+
+
+def _either(conn: Connection, parts: list[Part], wanted: bool) -> Term:
+    where = or_(*(part.where for part in parts))
+    if not wanted:
+        return Term(not_(where))
+    capped = union(*(select(part.pks.limit(search.RARE + 1).subquery().c.pk) for part in parts)).subquery()
+    found = list(conn.execute(select(capped.c.pk).limit(search.RARE + 1)).scalars())
+    if len(found) > search.RARE:
+        return Term(where)
+    return Term(where, len(found), "", c.pk.in_(found))
+
+
+def _text(conn: Connection, wanted: Filters) -> Term:
+    where = and_(true(), *(_holds(word) for word in words(wanted.q)))
+    if search.is_short(wanted.q):
+        oldest = select(c.updated_at).where(is_listed(wanted)).order_by(c.updated_at.desc()).offset(NEWEST).limit(1)
+        limit = conn.execute(oldest).scalar()
+        return Term(where if limit is None else and_(where, c.updated_at >= limit))
+    found = search.candidates(conn, wanted.q)
+    return Term(where) if found is None else Term(where, len(found), "", c.pk.in_(found))
+
+
+def _holds(word: str) -> Row:
+    return or_(*(sqlite.contains(column, word) for column in (c.id, c.name, c.description)))
