@@ -1,0 +1,162 @@
+"""The embedded NSQ endpoint on TCP: the producer side of nsqd, with no broker behind it (SPEC 2).
+
+Law: a topic that is not ours is refused by E_BAD_TOPIC and the connection stays (RELIABILITY R76). The listener is the input
+`nsq`: while it does not accept, no beat can come through it.
+"""
+
+import asyncio
+import contextlib
+import ssl
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from taskdash.clock import Clock, every
+from taskdash.errors import StoreRefused
+from taskdash.health import Inputs, Parts
+from taskdash.ingest.inbox import Inbox
+from taskdash.ingest.producer import Limits, Producer
+from taskdash.model.instants import Instant
+from taskdash.model.records import Message
+from taskdash.wire import nsq
+
+if TYPE_CHECKING:
+    from taskdash.ingest.producer import _Owed
+
+INPUT = "nsq"
+_LOOK_EVERY_S = 0.5
+_MOST_STRANGE_TOPICS = 100
+_Taken = tuple[Producer, str, "_Owed", list[Message]]
+
+
+class NsqdTcp:
+    """Listens for producers. `topics`: services, heartbeats."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        clock: Clock,
+        inputs: Inputs,
+        parts: Parts,
+        topics: tuple[str, str],
+        limits: Limits,
+        *,
+        auth: str = "",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        self._inbox = inbox
+        self._clock = clock
+        self._inputs = inputs
+        self._parts = parts
+        self.topics = topics
+        self._limits = limits
+        self._auth = auth
+        self._tls = tls
+        self._producers: set[Producer] = set()
+        self._an_address: Counter[str] = Counter()
+        self._taken: list[_Taken] = []
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._last_at: Instant = 0
+        self._empty = asyncio.Event()
+        self._empty.set()
+        self._server: asyncio.Server | None = None
+        self.strange_topics: Counter[str] = Counter()
+        """Topics that are not ours, with how often they were published to."""
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen; the address in use. Raises OSError when it is taken."""
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: Producer(self, self._clock, self._limits, self._auth, self._tls), host, port, backlog=1_024
+        )
+        self._parts.report("nsq")
+        self._inputs.report(INPUT, healthy=True)
+        name = self._server.sockets[0].getsockname()
+        return str(name[0]), int(name[1])
+
+    async def run(self) -> None:
+        """Send heartbeats and end silent producers until cancelled."""
+        await every(self._clock, _LOOK_EVERY_S, self._look)
+
+    async def _look(self) -> None:
+        now = self._clock.now()
+        for producer in list(self._producers):
+            producer.beat(now)
+
+    async def drain(self, deadline_s: float) -> None:
+        """Stop accepting, answer what was taken in, close."""
+        self._inputs.report(INPUT, healthy=False, reason="TaskDash is stopping")
+        if self._server is not None:
+            self._server.close()
+        for producer in list(self._producers):
+            producer.end()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(deadline_s):
+                await self._empty.wait()
+        for producer in list(self._producers):
+            producer.abort()
+
+    # called by producers
+
+    def admit(self, producer: Producer) -> str:
+        """The error frame that refuses the peer; empty: it is admitted (RELIABILITY R103)."""
+        self._producers.add(producer)
+        self._an_address[producer.address] += 1
+        self._empty.clear()
+        if len(self._producers) > self._limits.connections:
+            return f"E_INVALID this endpoint has its {self._limits.connections} connections"
+        local = producer.address.startswith("127.") or producer.address == "::1"
+        if not local and self._an_address[producer.address] > self._limits.connections_an_address:
+            return f"E_INVALID this address has its {self._limits.connections_an_address} connections"
+        return ""
+
+    def gone(self, producer: Producer) -> None:
+        """Forget the peer."""
+        self._producers.discard(producer)
+        self._an_address[producer.address] -= 1
+        if not self._an_address[producer.address]:
+            del self._an_address[producer.address]
+        if not self._producers:
+            self._empty.set()
+
+    def saw_strange_topic(self, topic: str, peer: str) -> None:
+        """Count a topic that is not ours, with who sent it."""
+        if len(self.strange_topics) < _MOST_STRANGE_TOPICS or f"{topic} from {peer}" in self.strange_topics:
+            self.strange_topics[f"{topic} from {peer}"] += 1
+
+    def take(self, producer: Producer, command: nsq.Publish, owed: "_Owed") -> None:
+        """Messages of one command; they go on with all that came in the same read."""
+        messages = [Message(command.topic, body, self._stamp(), INPUT, producer.peer) for body in command.bodies]
+        self._taken.append((producer, command.command, owed, messages))
+
+    def _stamp(self) -> Instant:
+        """Arrival, in the order of arrival: no two messages have the same."""
+        self._last_at = max(self._clock.now(), self._last_at + 1)
+        return self._last_at
+
+    def flush_puts(self) -> None:
+        """Hand over what one read brought, as one entry of the inbox."""
+        if not self._taken:
+            return
+        taken, self._taken = self._taken, []
+        messages = [message for *_rest, some in taken for message in some]
+        self._inputs.heard(INPUT, 0, 0)
+        self._inbox.put(messages, lambda refused: _answer(taken, refused))
+
+    def start_tls(self, producer: Producer) -> None:
+        """Take TLS up beside everything else."""
+        task = asyncio.get_running_loop().create_task(self._secure(producer))
+        self._handshakes.add(task)
+        task.add_done_callback(self._handshakes.discard)
+
+    @staticmethod
+    async def _secure(producer: Producer) -> None:
+        try:
+            await producer.secure()
+        except (OSError, ssl.SSLError):
+            producer.abort()
+
+
+def _answer(taken: list[_Taken], refused: StoreRefused | None) -> None:
+    for producer, command, owed, _messages in taken:
+        producer.answer(owed, command, refused)
+    for producer in {producer for producer, *_rest in taken}:
+        producer.flush()

@@ -1,0 +1,262 @@
+"""One producer's connection to the embedded endpoint: commands in, answers out in their order (NSQ.md C, traps 9 to 16).
+
+Law: `OK` leaves only after the transaction that holds the message; an error frame that ends the connection leaves after the
+answers still owed. Reading pauses while too much is unanswered or the peer does not read.
+"""
+
+import asyncio
+import hmac
+import ssl
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec import Struct
+
+from taskdash.clock import Clock
+from taskdash.errors import StoreRefused
+from taskdash.model.fields import safe_text
+from taskdash.model.instants import Instant, seconds
+from taskdash.wire import nsq
+
+if TYPE_CHECKING:
+    from taskdash.ingest.nsqd_tcp import NsqdTcp
+
+VERSION = "1.3.0"
+"""What clients and nsqadmin take us for: the nsqd whose protocol this is."""
+MOST_UNANSWERED, MOST_UNANSWERED_BYTES = 1_024, 8 * 1024 * 1024
+MOST_UNSENT_BYTES = 64 * 1024
+HEARTBEAT_S = 30.0
+
+
+class Limits(Struct, frozen=True):
+    """Settings of the listener."""
+
+    message_bytes: int = 1_048_576
+    connections: int = 4_096
+    connections_an_address: int = 256
+
+
+class _Owed:
+    """An answer in its turn: None until it is known."""
+
+    __slots__ = ("frame", "size")
+
+    def __init__(self, frame: bytes | None, size: int = 0) -> None:
+        self.frame = frame
+        self.size = size
+
+
+class Producer(asyncio.Protocol):
+    """A connected producer."""
+
+    def __init__(self, endpoint: "NsqdTcp", clock: Clock, limits: Limits, auth: str, tls: ssl.SSLContext | None) -> None:
+        self._endpoint = endpoint
+        self._clock = clock
+        self._auth = auth
+        self._tls = tls
+        self._reader = nsq.CommandReader(limits.message_bytes)
+        self._owed: deque[_Owed] = deque()
+        self._owed_bytes = 0
+        self._transport: Any = None
+        self._ending = False
+        self._closed = False
+        self._peer_is_slow = False
+        self._reading_paused = False
+        self._is_secure = False
+        self._is_known = not auth
+        self.address = self.peer = ""
+        self.heartbeat_s = HEARTBEAT_S
+        self.last_heard_at: Instant = clock.now()
+        self.last_beat_at: Instant = clock.now()
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: Any) -> None:
+        """Admit the peer, or tell it why not; also called again when TLS is up."""
+        self._transport = transport
+        transport.set_write_buffer_limits(high=MOST_UNSENT_BYTES)
+        if self.peer:
+            return
+        name = transport.get_extra_info("peername")
+        self.address, self.peer = (str(name[0]), f"{name[0]}:{name[1]}") if name else ("?", "?")
+        if refusal := self._endpoint.admit(self):
+            self._fail(refusal)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The peer has gone, or was ended by us; what it sent is stored all the same."""
+        self._closed = True
+        self._endpoint.gone(self)
+
+    def eof_received(self) -> bool:
+        """The peer has said all; it still gets its answers."""
+        self.end()
+        return not self._is_secure
+
+    def pause_writing(self) -> None:
+        """The peer does not read its answers."""
+        self._peer_is_slow = True
+        self._adjust_reading()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._peer_is_slow = False
+        self._adjust_reading()
+
+    def data_received(self, data: bytes) -> None:
+        """Obey the commands that are whole now."""
+        if self._ending:
+            return
+        self.last_heard_at = self._clock.now()
+        for command in self._reader.feed(data):
+            self._obey(command)
+            if self._ending:
+                break
+        self._endpoint.flush_puts()
+        self.flush()
+
+    # commands
+
+    def _obey(self, command: nsq.Command) -> None:
+        if isinstance(command, nsq.Publish):
+            self._publish(command)
+        elif isinstance(command, nsq.Identify):
+            self._identify(command)
+        elif isinstance(command, nsq.Auth):
+            self._authenticate(command)
+        elif isinstance(command, nsq.Fatal):
+            self._fail(command.text)
+
+    def _publish(self, command: nsq.Publish) -> None:
+        if self._tls is not None and self._auth and not self._is_secure:
+            self._fail(f"E_INVALID cannot {command.command} in current state (TLS required)")
+        elif not self._is_known:
+            self._fail(f"E_AUTH_FIRST AUTH required before {command.command}")
+        elif command.topic not in self._endpoint.topics:
+            self._endpoint.saw_strange_topic(command.topic, self.peer)
+            wanted = " and ".join(self._endpoint.topics)
+            text = f'E_BAD_TOPIC {command.command} topic name "{command.topic}" is not one of TaskDash\'s: {wanted}'
+            self._owe(nsq.frame(nsq.ERROR, text.encode()))
+        else:
+            owed = _Owed(None, sum(map(len, command.bodies)))
+            self._owed.append(owed)
+            self._owed_bytes += owed.size
+            self._endpoint.take(self, command, owed)
+
+    def answer(self, owed: _Owed, command: str, refused: StoreRefused | None) -> None:
+        """Its transaction returned. A failed one ends the connection, as nsqd does."""
+        if refused is None:
+            owed.frame = nsq.OK
+            return
+        owed.frame = nsq.frame(nsq.ERROR, f"E_{command}_FAILED {command} failed {refused.detail}".encode())
+        self._ending = True
+
+    def _identify(self, wish: nsq.Identify) -> None:
+        if wish.heartbeat_interval:
+            self.heartbeat_s = 0.0 if wish.heartbeat_interval == -1 else wish.heartbeat_interval / 1_000
+        if not wish.feature_negotiation:
+            self._owe(nsq.OK)
+            return
+        goes_secure = wish.tls_v1 and self._tls is not None and not self._is_secure
+        self._owe(nsq.frame(nsq.RESPONSE, self._features(wish, goes_secure)))
+        if goes_secure:
+            self.flush()
+            self._endpoint.start_tls(self)
+
+    def _features(self, wish: nsq.Identify, goes_secure: bool) -> bytes:
+        return msgspec.json.encode(
+            {
+                "max_rdy_count": 2_500,
+                "version": VERSION,
+                "max_msg_timeout": 900_000,
+                "msg_timeout": wish.msg_timeout or 60_000,
+                "tls_v1": goes_secure,
+                "deflate": False,
+                "deflate_level": 6,
+                "max_deflate_level": 6,
+                "snappy": False,
+                "sample_rate": 0,
+                "auth_required": bool(self._auth),
+                "output_buffer_size": wish.output_buffer_size or 16_384,
+                "output_buffer_timeout": wish.output_buffer_timeout or 250,
+            }
+        )
+
+    async def secure(self) -> None:
+        """Take TLS up in place; the second answer of IDENTIFY goes inside it."""
+        loop = asyncio.get_running_loop()
+        transport = await loop.start_tls(self._transport, self, self._tls, server_side=True)  # type: ignore[arg-type]
+        self._is_secure = True
+        self._transport = transport
+        self._owe(nsq.OK)
+        self.flush()
+
+    def _authenticate(self, command: nsq.Auth) -> None:
+        if not self._auth:
+            self._fail("E_AUTH_DISABLED AUTH disabled")
+        elif not hmac.compare_digest(command.secret, self._auth.encode()):
+            self._fail("E_UNAUTHORIZED AUTH no authorizations found")
+        else:
+            self._is_known = True
+            body = msgspec.json.encode({"identity": "producer", "identity_url": "", "permission_count": 1})
+            self._owe(nsq.frame(nsq.RESPONSE, body))
+
+    # answers
+
+    def _owe(self, frame: bytes) -> None:
+        self._owed.append(_Owed(frame))
+
+    def _fail(self, text: str) -> None:
+        self._owe(nsq.frame(nsq.ERROR, safe_text(text).encode()))
+        self._ending = True
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what is answered, in the order of the commands, as one write."""
+        ready: list[bytes] = []
+        while self._owed and self._owed[0].frame is not None:
+            owed = self._owed.popleft()
+            self._owed_bytes -= owed.size
+            ready.append(owed.frame or b"")
+            if ready[-1][7:8] == b"\x01" and b"_FAILED" in ready[-1][:32]:
+                self._owed.clear()
+        if ready and not self._closed:
+            self._transport.write(b"".join(ready))
+        if self._ending and not self._owed and not self._closed:
+            self._transport.close()
+        self._adjust_reading()
+
+    def _adjust_reading(self) -> None:
+        too_much = len(self._owed) >= MOST_UNANSWERED or self._owed_bytes >= MOST_UNANSWERED_BYTES
+        wanted = self._peer_is_slow or too_much
+        if wanted == self._reading_paused or self._closed or self._transport.is_closing():
+            return
+        self._reading_paused = wanted
+        if wanted:
+            self._transport.pause_reading()
+        else:
+            self.last_heard_at = self._clock.now()
+            self._transport.resume_reading()
+
+    # time
+
+    def beat(self, now: Instant) -> None:
+        """Send `_heartbeat_` when it is time; end a peer from which nothing came for two intervals (R77)."""
+        if not self.heartbeat_s or self._ending:
+            return
+        interval = seconds(self.heartbeat_s)
+        if not self._reading_paused and now - self.last_heard_at > 2 * interval:
+            self.abort()
+        elif now - self.last_beat_at >= interval:
+            self.last_beat_at = now
+            self._transport.write(nsq.HEARTBEAT)
+
+    def end(self) -> None:
+        """Read no more, send what is owed, close."""
+        self._ending = True
+        self.flush()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if not self._closed:
+            self._transport.abort()
