@@ -206,7 +206,7 @@ def _wrong_delay(text: bytes) -> str:
 
 
 def split_many(body: bytes, message_bytes: int) -> tuple[bytes, ...] | Fatal:
-    """The messages of an MPUB body: int32 count, then (int32 size, bytes) each; every size is bounded by the whole (trap 16)."""
+    """The messages of an MPUB body: int32 count, then (int32 size, bytes) each; all bounded by the whole (trap 16)."""
     if len(body) < 4:
         return Fatal("E_BAD_BODY MPUB invalid message count 0")
     count = int.from_bytes(body[:4], "big", signed=True)
