@@ -5,18 +5,55 @@ reverse order. A listener that cannot have its address stops the start with one 
 """
 
 import asyncio
+import contextlib
 import os
+import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from importlib.metadata import version
+from zoneinfo import ZoneInfo
 
+from taskdash import telemetry
+from taskdash.actions import accounts as account_actions
+from taskdash.actions import intake, schedules
+from taskdash.actions import tasks as task_actions
+from taskdash.actions.arrivals import Topics
+from taskdash.actions.tasks import TaskRequest
 from taskdash.clock import SystemClock
-from taskdash.errors import StartRefused
+from taskdash.errors import StartRefused, TaskDashError
+from taskdash.feed import Feed
+from taskdash.health import Inputs, Parts
+from taskdash.ingest.inbox import Inbox
+from taskdash.ingest.inputs import Embedded
+from taskdash.model.records import SYSTEM, Message, User
+from taskdash.monitor.ticker import Chore, Ticker
+from taskdash.rules.deadlines import Limits
 from taskdash.settings.model import Settings
-from taskdash.store import datadir
+from taskdash.settings.values import Address
+from taskdash.store import accounts, datadir, events, idempotency
 from taskdash.store.database import Database
 from taskdash.store.migrations import runner
+from taskdash.tcp.connection import Limits as TcpLimits
+from taskdash.tcp.server import TcpServer
+from taskdash.web.context import Web
+from taskdash.web.hasher import hash_now
+from taskdash.web.server import HttpServer
+
+DRAIN_S = 8.0
+_HISTORY_PAGE = 5_000
+
+
+async def serve(settings: Settings) -> None:
+    """Run TaskDash until SIGTERM or SIGINT. Raises StartRefused."""
+    telemetry.start_logging()
+    signals = Signals()
+    async with opened(settings) as db:
+        app = App(settings, db)
+        await app.start()
+        await app.run_until(signals.stop)
 
 
 @asynccontextmanager
@@ -51,3 +88,201 @@ class Signals:
         if self.stop.is_set():
             os._exit(1)
         self.stop.set()
+
+
+class App:
+    """The parts of one process. `start` listens, `run_until` serves and drains."""
+
+    def __init__(self, settings: Settings, db: Database) -> None:
+        self._settings = settings
+        self._db = db
+        self._clock = SystemClock()
+        self._parts, self._inputs = Parts(self._clock), Inputs(self._clock)
+        self._limits = limits_of(settings)
+        self._zone = ZoneInfo(settings.time_zone)
+        self._topics = Topics(services=settings.nsq.services_topic, heartbeats=settings.nsq.heartbeats_topic)
+        self._feed = Feed(db)
+        self._died: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self._input = Embedded(settings, self._an_inbox, self._clock, self._inputs, self._parts)
+        self._tcp = self._a_tcp_server()
+        self._collector = collector_of(settings, db, self._clock, self._parts, self._zone, self._own_addresses)
+        self._ticker = self._a_ticker()
+        self._web = self._a_web()
+        self._http = HttpServer(self._web)
+        self._addresses: dict[str, tuple[str, int]] = {}
+
+    # building
+
+    def _an_inbox(self, window_s: float) -> Inbox:
+        async def store(messages: Sequence[Message]) -> object:
+            return await intake.store_batch(self._db, messages, self._clock.now(), self._topics, limits=self._limits)
+
+        return Inbox(store, self._clock, window_s=window_s)
+
+    def _a_tcp_server(self) -> TcpServer:
+        tcp = self._settings.tcp
+
+        async def apply(batch: Sequence[TaskRequest]) -> Sequence[TaskDashError | None]:
+            return await task_actions.apply_batch(self._db, batch, self._clock.now(), zone=self._zone)
+
+        async def lost(peer: str, ids: Sequence[str]) -> None:
+            await task_actions.lost_connection(self._db, peer, ids, self._clock.now())
+
+        return TcpServer(
+            apply=apply,
+            read=self._db.read,
+            lost=lost,
+            clock=self._clock,
+            parts=self._parts,
+            limits=TcpLimits(
+                frame_bytes=tcp.max_frame_bytes, heartbeat_silence_s=tcp.heartbeat_silence, idle_s=tcp.idle
+            ),
+            token=tcp.token,
+        )
+
+    def _a_ticker(self) -> Ticker:
+        keep_gone, keep_events = self._settings.tasks.keep_gone, self._settings.events.keep
+        db = self._db
+
+        async def purge_history(now: int) -> int:
+            before = now - round(keep_events * 1e9)
+            return await db.write(lambda conn: events.purge(conn, before, _HISTORY_PAGE))
+
+        chores = [
+            Chore("end shifts", lambda now: schedules.end_shifts(db, now)),
+            Chore("move schedules", lambda now: schedules.move(db, now, self._zone)),
+            Chore("purge gone tasks", lambda now: schedules.purge_gone(db, now, keep_gone), every_s=60.0),
+            Chore("purge history", purge_history, every_s=3_600.0, page=_HISTORY_PAGE),
+        ]
+        return Ticker(db, self._clock, self._inputs, self._parts, self._collector.probe, self._limits, chores)
+
+    def _a_web(self) -> Web:
+        http = self._settings.http
+        return Web(
+            db=self._db,
+            feed=self._feed,
+            clock=self._clock,
+            parts=self._parts,
+            inputs=self._inputs,
+            limits=self._limits,
+            visibility=self._settings.access.visibility,
+            zone=self._zone,
+            hosts=(http.listen.host, *http.hosts),
+            is_loopback=http.listen.is_loopback,
+            insecure=self._settings.insecure,
+            version=version("taskdash"),
+            collect_now=self._collector.collect_now,
+        )
+
+    def _own_addresses(self) -> Sequence[tuple[str, int]]:
+        return list(self._addresses.values())
+
+    # running
+
+    async def start(self) -> None:
+        """Make the first admin if nobody is there, listen on every address, say so."""
+        self._db.on_commit = self._feed.wake
+        self._db.on_refused = partial(self._parts.report, "store")
+        self._db.on_death = self._on_death
+        self._parts.report("store")
+        await self._db.write(idempotency.forget_unfinished)
+        self._inputs.report("http", healthy=True)
+        await self._first_admin()
+        await self._listen("http", self._settings.http.listen, self._listen_http)
+        await self._listen("tcp", self._settings.tcp.listen, self._tcp.start)
+        for name, address, listen in self._input.listeners():
+            await self._listen(name, address, listen)
+        self._web.addresses.update({name: _shown(*where) for name, where in self._addresses.items()})
+        self._say_ready()
+
+    async def _listen_http(self, host: str, port: int) -> tuple[str, int]:
+        return self._http.listen(host, port)
+
+    async def _listen(
+        self, name: str, address: Address, listen: Callable[[str, int], Awaitable[tuple[str, int]]]
+    ) -> None:
+        try:
+            self._addresses[name] = await listen(address.host, address.port)
+        except OSError as error:
+            raise StartRefused(f"cannot listen on {name} {address}: {error.strerror or error}") from None
+
+    def _say_ready(self) -> None:
+        where = " ".join(f"{name}={_shown(*address)}" for name, address in self._addresses.items())
+        print(f"taskdash ready {where}", file=sys.stderr, flush=True)  # noqa: T201  (SPEC 9)
+
+    async def _first_admin(self) -> None:
+        if not await self._db.read(accounts.is_empty):
+            return
+        password = secrets.token_urlsafe(16)
+        stored = await asyncio.to_thread(hash_now, password)
+        admin = User(name="admin", role="admin", password_hash=stored, must_change=True)
+        await self._db.write(lambda conn: account_actions.add_user(conn, SYSTEM, admin, self._clock.now()))
+        print(f"sign-in: admin {password}", flush=True)  # noqa: T201  (SPEC 9, RELIABILITY R154: here and nowhere else)
+
+    async def run_until(self, stop: asyncio.Event) -> None:
+        """Serve; then drain: the entrances first, the store when nothing can come any more. Raises what a part died of."""
+        runs = [self._feed.run, self._tcp.run, self._ticker.run, self._collector.run, *self._input.runs()]
+        tasks = [asyncio.ensure_future(run()) for run in runs]
+        http = asyncio.ensure_future(self._http.run())
+        stopping = asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait([stopping, self._died, http, *tasks], return_when=asyncio.FIRST_COMPLETED)
+            failed = [task for task in (self._died, http, *tasks) if task.done()]
+            if not failed:
+                await self._drain(http)
+        finally:
+            stopping.cancel()
+            for task in (*tasks, http):
+                task.cancel()
+            await asyncio.gather(*tasks, http, return_exceptions=True)
+        for task in failed:
+            raise StartRefused(f"TaskDash ended: {_why(task)}")
+
+    async def _drain(self, http: "asyncio.Future[None]") -> None:
+        await asyncio.gather(self._input.drain(DRAIN_S), self._tcp.drain(DRAIN_S / 2), self._http.drain())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(http), DRAIN_S)
+
+    def _on_death(self, error: BaseException) -> None:
+        if not self._died.done():
+            self._died.set_result(error)
+
+
+def _why(task: "asyncio.Future[object]") -> str:
+    if task.cancelled():
+        return "a part was cancelled"
+    return repr(task.exception() or task.result() or "a part ended")
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The numbers of liveness from the settings."""
+    liveness = settings.liveness
+    return Limits(
+        late_factor=liveness.late_factor,
+        down_factor=liveness.down_factor,
+        mass_hold_s=liveness.mass_hold,
+        redelivery_s=settings.nsq.msg_timeout if settings.is_cluster else 0.0,
+        flapping_changes=liveness.flapping_changes,
+        flapping_window_s=liveness.flapping_window,
+        archive_after_s=liveness.archive_after,
+        reminder_after_s=settings.incidents.reminder_after,
+    )
+
+
+class Silent:
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+    async def probe(self, services: Sequence[object]) -> dict[str, object]:
+        return {}
+
+    async def collect_now(self, ids: Sequence[str]) -> None:
+        return None
+
+
+def collector_of(*_a: object) -> Silent:
+    return Silent()

@@ -5,6 +5,7 @@ RELIABILITY R52), so one slow reader costs nobody anything.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 
 from taskdash.errors import TaskDashError
@@ -13,6 +14,8 @@ from taskdash.store import events
 from taskdash.store.database import Database
 
 MOST_PENDING = 1_000
+LOOK_EVERY_S = 1.0
+"""Changes by another process (the command line) wake nobody here."""
 _PAGE = 500
 
 
@@ -62,7 +65,8 @@ class Feed:
         """Serve until cancelled; a store that fails is asked again at the next wake-up."""
         _oldest, self.seq = await self._db.read(events.bounds)
         while True:
-            await self._wake.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), LOOK_EVERY_S)
             self._wake.clear()
             try:
                 await self._catch_up()
