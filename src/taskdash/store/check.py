@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import DBAPIError
 
 from taskdash.errors import StartRefused
-from taskdash.store import events, services, sqlite, tables, tasks
+from taskdash.store import counters, events, services, sqlite, tables, tasks
 from taskdash.store.migrations import runner
 from taskdash.store.rows import Shape
 
@@ -78,6 +78,12 @@ def _wrong_totals(conn: Connection) -> Iterator[str]:
     query = select(s.id, s.task_total, found).outerjoin(counted, counted.c.service_id == s.id).where(s.task_total != found)
     for service, kept, true in conn.execute(query):
         yield f"service {service}: the counter says {kept} tasks, there are {true}"
+
+    kept, counted_now = counters.stored(conn), counters.actual(conn)
+    for kind, value, status in sorted(kept.keys() | counted_now.keys()):
+        was, is_now = (counts.get((kind, value, status), 0) for counts in (kept, counted_now))
+        if was != is_now:
+            yield f"the counter of {kind} {value!r} with status {status!r} says {was}, there are {is_now}"
 
 
 def _orphans(conn: Connection) -> Iterator[str]:
