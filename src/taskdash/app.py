@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from taskdash import telemetry
@@ -27,7 +28,7 @@ from taskdash.errors import StartRefused, TaskDashError
 from taskdash.feed import Feed
 from taskdash.health import Inputs, Parts
 from taskdash.ingest.inbox import Inbox
-from taskdash.ingest.inputs import Embedded
+from taskdash.ingest.inputs import Cluster, Embedded
 from taskdash.model.records import SYSTEM, Message, User
 from taskdash.monitor.ticker import Chore, Ticker
 from taskdash.rules.deadlines import Limits
@@ -103,7 +104,8 @@ class App:
         self._topics = Topics(services=settings.nsq.services_topic, heartbeats=settings.nsq.heartbeats_topic)
         self._feed = Feed(db)
         self._died: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
-        self._input = Embedded(settings, self._an_inbox, self._clock, self._inputs, self._parts)
+        kind = Cluster if settings.is_cluster else Embedded
+        self._input = kind(settings, self._an_inbox, self._clock, self._inputs, self._parts)
         self._tcp = self._a_tcp_server()
         self._collector = collector_of(settings, db, self._clock, self._parts, self._zone, self._own_addresses)
         self._ticker = self._a_ticker()
@@ -134,9 +136,7 @@ class App:
             lost=lost,
             clock=self._clock,
             parts=self._parts,
-            limits=TcpLimits(
-                frame_bytes=tcp.max_frame_bytes, heartbeat_silence_s=tcp.heartbeat_silence, idle_s=tcp.idle
-            ),
+            limits=TcpLimits(frame_bytes=tcp.max_frame_bytes, heartbeat_silence_s=tcp.heartbeat_silence, idle_s=tcp.idle),
             token=tcp.token,
         )
 
@@ -198,9 +198,7 @@ class App:
     async def _listen_http(self, host: str, port: int) -> tuple[str, int]:
         return self._http.listen(host, port)
 
-    async def _listen(
-        self, name: str, address: Address, listen: Callable[[str, int], Awaitable[tuple[str, int]]]
-    ) -> None:
+    async def _listen(self, name: str, address: Address, listen: Callable[[str, int], Awaitable[tuple[str, int]]]) -> None:
         try:
             self._addresses[name] = await listen(address.host, address.port)
         except OSError as error:
@@ -222,21 +220,22 @@ class App:
     async def run_until(self, stop: asyncio.Event) -> None:
         """Serve; then drain: the entrances first, the store when nothing can come any more. Raises what a part died of."""
         runs = [self._feed.run, self._tcp.run, self._ticker.run, self._collector.run, *self._input.runs()]
-        tasks = [asyncio.ensure_future(run()) for run in runs]
+        tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(run()) for run in runs]
         http = asyncio.ensure_future(self._http.run())
         stopping = asyncio.ensure_future(stop.wait())
         try:
-            await asyncio.wait([stopping, self._died, http, *tasks], return_when=asyncio.FIRST_COMPLETED)
-            failed = [task for task in (self._died, http, *tasks) if task.done()]
+            ends: list[asyncio.Future[Any]] = [self._died, http, *tasks]
+            await asyncio.wait([stopping, *ends], return_when=asyncio.FIRST_COMPLETED)
+            failed = [end for end in ends if end.done()]
             if not failed:
                 await self._drain(http)
         finally:
             stopping.cancel()
-            for task in (*tasks, http):
-                task.cancel()
+            for run in (*tasks, http):
+                run.cancel()
             await asyncio.gather(*tasks, http, return_exceptions=True)
-        for task in failed:
-            raise StartRefused(f"TaskDash ended: {_why(task)}")
+        if failed:
+            raise StartRefused(f"TaskDash ended: {_why(failed[0])}")
 
     async def _drain(self, http: "asyncio.Future[None]") -> None:
         await asyncio.gather(self._input.drain(DRAIN_S), self._tcp.drain(DRAIN_S / 2), self._http.drain())
@@ -248,7 +247,7 @@ class App:
             self._died.set_result(error)
 
 
-def _why(task: "asyncio.Future[object]") -> str:
+def _why(task: "asyncio.Future[Any]") -> str:
     if task.cancelled():
         return "a part was cancelled"
     return repr(task.exception() or task.result() or "a part ended")

@@ -1,0 +1,67 @@
+"""Asks every nsqlookupd which nsqd nodes have a topic. A topic that nobody published yet is no error (NSQ.md trap 23)."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import aiohttp
+import msgspec
+from msgspec import Struct
+
+ANSWER_S = 3.0
+
+
+class _Producer(Struct):
+    broadcast_address: str
+    tcp_port: int
+
+
+class _Found(Struct):
+    producers: list[_Producer] = []
+
+
+_answers = msgspec.json.Decoder(_Found)
+
+
+class Lookup:
+    """`trouble`: one sentence when an nsqlookupd did not answer, empty when all did."""
+
+    def __init__(self, addresses: Sequence[str]) -> None:
+        self._addresses = addresses
+        self._session: aiohttp.ClientSession | None = None
+        self.trouble = ""
+
+    async def nodes(self, topics: Sequence[str]) -> list[str] | None:
+        """`HOST:PORT` of every node that has one of the topics; None when no nsqlookupd could be asked."""
+        asked = [self._ask(address, topic) for address in self._addresses for topic in topics]
+        answers: list[Any] = await asyncio.gather(*asked, return_exceptions=True)
+        wrong = [answer for answer in answers if isinstance(answer, Exception)]
+        self.trouble = f"nsqlookupd: {wrong[0]}" if len(wrong) == len(answers) else ""
+        if len(wrong) == len(answers):
+            return None
+        found = {node for answer in answers if not isinstance(answer, BaseException) for node in answer}
+        return sorted(found)
+
+    async def _ask(self, address: str, topic: str) -> list[str]:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_S), trust_env=False)
+        try:
+            async with self._session.get(f"http://{address}/lookup", params={"topic": topic}) as answer:
+                if answer.status == 404:
+                    return []
+                if answer.status != 200:
+                    raise OSError(f"{address} answered {answer.status}")
+                found = _answers.decode(await answer.read())
+        except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
+            raise OSError(f"{address} could not be asked ({type(error).__name__})") from None
+        return [_address(p) for p in found.producers if p.broadcast_address and 0 < p.tcp_port < 65_536]
+
+    async def close(self) -> None:
+        """End the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+
+def _address(producer: _Producer) -> str:
+    host = producer.broadcast_address
+    return f"[{host}]:{producer.tcp_port}" if ":" in host else f"{host}:{producer.tcp_port}"

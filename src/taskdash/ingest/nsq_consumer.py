@@ -1,0 +1,134 @@
+"""The cluster consumer: which nsqd nodes there are, one subscription a node and topic, RDY shared out. SPEC 2, NSQ.md F.
+
+Law: a node is the input `nsqd:HOST:PORT`, healthy only while it is subscribed to both topics. One that nsqlookupd no longer
+names keeps its connection while that lives, and is not connected to again.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+
+from taskdash.clock import Clock
+from taskdash.health import Inputs, Parts
+from taskdash.ingest.inbox import Inbox
+from taskdash.ingest.lookup import Lookup
+from taskdash.ingest.nsq_connection import Broken, Config, Subscription
+from taskdash.model.instants import in_seconds
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S, LIVED_S = 0.1, 15.0, 10.0
+POLL_EVERY_S, FIRST_POLLS_S = 15.0, 1.0
+SERVICES_SHARE = 25
+"""One in so many in-flight messages is for registrations, the rest for beats."""
+
+
+class Consumer:
+    """Runs until cancelled; `nodes` are given directly, `lookup` finds more."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        clock: Clock,
+        inputs: Inputs,
+        parts: Parts,
+        config: Config,
+        topics: tuple[str, str],
+        nodes: Sequence[str],
+        lookup: Lookup | None,
+    ) -> None:
+        self._inbox = inbox
+        self._clock = clock
+        self._inputs = inputs
+        self._parts = parts
+        self._config = config
+        self._topics = topics
+        self._static = tuple(nodes)
+        self._lookup = lookup
+        self._wanted: set[str] = set()
+        self._keepers: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._live: dict[tuple[str, str], Subscription] = {}
+        self._reasons: dict[tuple[str, str], str] = {}
+        self._is_draining = False
+
+    async def run(self) -> None:
+        """Keep every node subscribed; ask nsqlookupd again and again."""
+        self._parts.report("nsq")
+        try:
+            self._want(self._static)
+            while True:
+                pause_s = await self._poll()
+                await self._clock.sleep(pause_s)
+        finally:
+            for keeper in self._keepers.values():
+                keeper.cancel()
+            await asyncio.gather(*self._keepers.values(), return_exceptions=True)
+            if self._lookup is not None:
+                await self._lookup.close()
+
+    async def _poll(self) -> float:
+        """Take in what nsqlookupd names; returns when to ask again, in seconds."""
+        if self._lookup is None or self._is_draining:
+            return POLL_EVERY_S
+        found = await self._lookup.nodes(self._topics)
+        self._parts.report("nsq", self._lookup.trouble)
+        if found is not None:
+            self._want((*self._static, *found))
+        few = not found
+        return FIRST_POLLS_S if few else POLL_EVERY_S * random.uniform(0.8, 1.2)  # noqa: S311  (spreads the polls)
+
+    def _want(self, nodes: Sequence[str]) -> None:
+        wanted = set(nodes)
+        for node in wanted - self._wanted:
+            self._inputs.report(f"nsqd:{node}", healthy=False, reason="not connected yet")
+        for node in self._wanted - wanted:
+            self._inputs.withdrawn(f"nsqd:{node}")
+        self._wanted = wanted
+        for node in wanted:
+            for topic in self._topics:
+                keeper = self._keepers.get((node, topic))
+                if keeper is None or keeper.done():
+                    self._keepers[node, topic] = asyncio.get_running_loop().create_task(self._keep(node, topic))
+
+    async def _keep(self, node: str, topic: str) -> None:
+        """Connect again and again, with full jitter, while the node is wanted."""
+        pause_s = FIRST_PAUSE_S
+        while node in self._wanted and not self._is_draining:
+            began = self._clock.now()
+            subscription = Subscription(node, topic, self._config, self._inbox, self._clock, self._inputs)
+            subscription.on_change = self._on_change
+            self._live[node, topic] = subscription
+            try:
+                await subscription.run()
+            except Broken as broken:
+                self._reasons[node, topic] = str(broken)
+            self._on_change()
+            lived = in_seconds(self._clock.now() - began) >= LIVED_S
+            pause_s = FIRST_PAUSE_S if lived else min(LONGEST_PAUSE_S, pause_s * 2)
+            await self._clock.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311  (spreads reconnects)
+
+    def _on_change(self) -> None:
+        """Share RDY out anew, and say which nodes can be heard."""
+        for topic, share in zip(self._topics, self._shares(), strict=True):
+            subscribed = [s for (_node, t), s in self._live.items() if t == topic and s.is_subscribed]
+            for subscription in subscribed:
+                subscription.give_rdy(share // len(subscribed))
+        for node in {node for node, _topic in self._live}:
+            whole = all((s := self._live.get((node, t))) is not None and s.is_subscribed for t in self._topics)
+            reason = next((r for t in self._topics if (r := self._reasons.get((node, t)))), "not connected")
+            self._inputs.report(f"nsqd:{node}", healthy=whole, reason="" if whole else reason)
+
+    def _shares(self) -> tuple[int, int]:
+        services = max(1, self._config.max_in_flight // SERVICES_SHARE)
+        return services, max(1, self._config.max_in_flight - services)
+
+    async def drain(self, deadline_s: float) -> None:
+        """RDY 0 everywhere, store what is in hand, FIN, CLS, close."""
+        self._is_draining = True
+        subscriptions = list(self._live.values())
+        for subscription in subscriptions:
+            subscription.stop_intake()
+        await self._inbox.drain(deadline_s)
+        await asyncio.gather(*(subscription.close() for subscription in subscriptions))
+
+    def runs(self) -> Sequence[Callable[[], Awaitable[None]]]:
+        """What must run as long as the process."""
+        return [self._inbox.run, self.run]
