@@ -1,6 +1,6 @@
 """Logs and metrics. One message is one line of JSON, whatever it holds (RELIABILITY R158); secrets are blotted out (R159).
 
-Metrics have no label that comes from outside (R112).
+Metrics have no label that comes from outside (R112). What libraries log through `logging` leaves by the same door.
 """
 
 import logging
@@ -12,34 +12,58 @@ from typing import Any
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-_SECRET = re.compile(r"tdk_[0-9A-Za-z]{36}|(?i:bearer|cookie|authorization|password)[=: ]+\S+|//[^/@\s]+@")
-_LONGEST = 1_024
+_SECRET = re.compile(
+    r"tdk_[0-9A-Za-z]{36}"
+    r"|(?i:(?:set-)?cookie|(?:proxy-)?authorization)[\"']?\s*[=:,]\s*[^\r\n]+"
+    r"|(?i:bearer|basic)\s+[A-Za-z0-9._~+/=-]+"
+    r"|(?i:password|passwd|secret|token)[\"']?\s*[=:]\s*(?:\"[^\"]*\"|'[^']*'|[^\s,;&)}\]]+)"
+    r"|(?<=//)[^/@\s]+(?=@)"
+)
+LONGEST = 1_024
 registry = CollectorRegistry()
 
 
-def _count(name: str, meaning: str) -> Counter:
-    return Counter(f"taskdash_{name}", meaning, registry=registry)
+def _count(name: str, meaning: str, *labels: str) -> Counter:
+    return Counter(f"taskdash_{name}", meaning, labels, registry=registry)
 
 
 messages_stored = _count("messages_stored", "NSQ messages stored durably")
 dead_letters = _count("dead_letters", "messages that could not be understood")
 tcp_requests = _count("tcp_requests", "requests answered on the TCP interface")
-http_requests = _count("http_requests", "requests answered over HTTP")
+http_requests = _count("http_requests", "requests answered over HTTP, by class of status", "status")
+sign_ins = _count("sign_ins", "attempts to sign in, by outcome", "outcome")
 collections = _count("collections", "answers collected from task services")
 collect_failures = _count("collect_failures", "collections that failed")
 events_written = _count("events", "lines of history written")
 part_ready = Gauge("taskdash_part_ready", "1 while the part works", ["part"], registry=registry)
 
 
+def redacted(text: str) -> str:
+    """The text without tokens, cookies, passwords and userinfo of urls."""
+    return _SECRET.sub("***", text)
+
+
 def _clean(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Only short texts, numbers and truths leave; of a stack its end, where the error is named."""
     for key, value in line.items():
-        if isinstance(value, str):
-            line[key] = _SECRET.sub("***", value)[:_LONGEST]
+        if value is None or isinstance(value, int | float):
+            continue
+        text = redacted(value if isinstance(value, str) else repr(value))
+        line[key] = text[-LONGEST:] if key == "exception" else text[:LONGEST]
     return line
 
 
+class _Relay(logging.Handler):
+    """Records of the standard library's logging become lines of ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """One record, one line."""
+        write = log.error if record.levelno >= logging.ERROR else log.warning
+        write(record.getMessage(), logger=record.name, exc_info=record.exc_info)
+
+
 def start_logging() -> None:
-    """Send one-line JSON to standard error."""
+    """Send one-line JSON to standard error, with every character beyond printable ASCII escaped."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -51,6 +75,8 @@ def start_logging() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    root = logging.getLogger()
+    root.handlers = [_Relay(logging.WARNING)]
 
 
 log: Any = structlog.get_logger("taskdash")

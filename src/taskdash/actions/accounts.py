@@ -38,6 +38,8 @@ class UserChange(Struct, frozen=True, kw_only=True):
 
 
 _OWN = {"away_until", "language"}
+_WORDS_OF_FILTERS = {"me", "none"}
+LONGEST_DAYS = 36_500
 
 
 def add_user(conn: Connection, actor: Actor, new: User, now: Instant, *, make_groups: bool = False) -> User:
@@ -46,7 +48,8 @@ def add_user(conn: Connection, actor: Actor, new: User, now: Instant, *, make_gr
     if make_groups:
         _make_groups(conn, actor, new.groups, now)
     fields.check_id(new.name, "name")
-    fields.check_short(new.name, "name")
+    if new.name in _WORDS_OF_FILTERS:
+        raise BadField(f"name must not be {new.name}, which filters use for another meaning", field="name")
     _check_groups(conn, new.groups)
     if accounts.user(conn, new.name):
         raise Conflict(f"there is a user {new.name} already", field="name")
@@ -77,13 +80,13 @@ def change_user(conn: Connection, actor: Actor, name: str, change: UserChange, n
     return changed
 
 
-def change_password(conn: Connection, actor: Actor, name: str, password_hash: str, now: Instant, *, keep: str = "") -> None:
-    """Set a password hash; ends every session of the user but the one of id `keep`."""
+def change_password(conn: Connection, actor: Actor, name: str, password_hash: str, now: Instant) -> None:
+    """Set a password hash; ends every session of the user. Who did not choose it themselves is asked for a new one."""
     if actor.id != name:
         _allow(actor, "change_accounts")
     known = _user(conn, name)
     accounts.save_user(conn, structs.replace(known, password_hash=password_hash, must_change=actor.id != name))
-    accounts.end_sessions_of(conn, name, but=keep)
+    accounts.end_sessions_of(conn, name)
     events.append(conn, [_event(actor, "user.password_changed", "user", name, now)])
 
 
@@ -118,7 +121,9 @@ def create_token(conn: Connection, actor: Actor, wish: TokenWish, now: Instant) 
     """(the token's text, which is stored nowhere; its record)."""
     _allow(actor, "change_own_account" if actor.id == wish.user else "change_accounts")
     owner = _user(conn, wish.user)
-    fields.check_short(wish.name, "name")
+    fields.check_id(wish.name, "name")
+    if wish.days is not None and not 0 <= wish.days <= LONGEST_DAYS:
+        raise BadField(f"days must be a whole number from 0 to {LONGEST_DAYS:,}; 0 is never", field="days")
     role = wish.role or owner.role
     if not roles.at_least(owner.role, role) or (actor.type == "user" and not roles.at_least(actor.role, role)):
         raise BadField(f"role: a token cannot have more than its user's role, {owner.role}", field="role")

@@ -23,14 +23,14 @@ _RUNS = ("01234567890123456789", "98765432109876543210", "abcdefghijklmnopqrstuv
 _WORD = re.compile("|".join(sorted(map(re.escape, _WORDS), key=len, reverse=True)))
 
 
-def check_password(password: str, user: str = "") -> str:
-    """The same text. Raises BadField for field `password`."""
+def check_password(password: str, user: str = "", field: str = "password") -> str:
+    """The same text. Raises BadField for `field`."""
     if len(password) < LEAST_CHARACTERS:
-        raise BadField(f"password must have at least {LEAST_CHARACTERS} characters", field="password")
+        raise BadField(f"password must have at least {LEAST_CHARACTERS} characters", field=field)
     if len(password.encode()) > MOST_BYTES:
-        raise BadField(f"password must have at most {MOST_BYTES:,} bytes", field="password")
+        raise BadField(f"password must have at most {MOST_BYTES:,} bytes", field=field)
     if is_common(password, user):
-        raise BadField("password is one of the common ones, or little more than your name; take another", field="password")
+        raise BadField("password is one of the common ones, or little more than your name; take another", field=field)
     return password
 
 

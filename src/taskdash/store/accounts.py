@@ -1,6 +1,6 @@
 """Users, groups, tokens, sessions. No decisions; of cookies and tokens only the SHA-256 is here (RELIABILITY R140, R148)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TypeVar
 
 from msgspec import Struct
@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from taskdash.model.instants import Instant
 from taskdash.model.records import Session, Token, User
 from taskdash.store.rows import Shape
-from taskdash.store.tables import groups, sessions, tokens, users
+from taskdash.store.tables import groups, sessions, store_facts, tokens, users
 
 R = TypeVar("R")
 _USERS = Shape(User, users, json=("groups",))
@@ -119,10 +119,12 @@ def sessions_of(conn: Connection, user_name: str) -> list[Session]:
     return _SESSIONS.records(conn, query)
 
 
-def touch_sessions(conn: Connection, seen: Sequence[tuple[str, Instant]]) -> None:
-    """Note when sessions (by id) were last used."""
-    for session_id, at in seen:
+def touch(conn: Connection, sessions_seen: Mapping[str, Instant], tokens_seen: Mapping[str, Instant]) -> None:
+    """Note when sessions and tokens (by id) were last used."""
+    for session_id, at in sessions_seen.items():
         conn.execute(update(sessions).where(sessions.c.id == session_id).values(last_seen_at=at))
+    for token_id, at in tokens_seen.items():
+        conn.execute(update(tokens).where(tokens.c.id == token_id).values(last_used_at=at))
 
 
 def end_session(conn: Connection, session_id: str) -> bool:
@@ -130,15 +132,26 @@ def end_session(conn: Connection, session_id: str) -> bool:
     return conn.execute(delete(sessions).where(sessions.c.id == session_id)).rowcount > 0
 
 
-def end_sessions_of(conn: Connection, user_name: str, *, but: str = "") -> int:
-    """Remove a user's sessions, `but` the one of that id. Returns how many."""
-    return conn.execute(delete(sessions).where(sessions.c.user == user_name, sessions.c.id != but)).rowcount
+def end_sessions_of(conn: Connection, user_name: str) -> int:
+    """Remove a user's sessions. Returns how many."""
+    return conn.execute(delete(sessions).where(sessions.c.user == user_name)).rowcount
 
 
 def purge_sessions(conn: Connection, idle_before: Instant, now: Instant) -> int:
     """Remove those that ended by time."""
     ended = (sessions.c.expires_at <= now) | (sessions.c.last_seen_at <= idle_before)
     return conn.execute(delete(sessions).where(ended)).rowcount
+
+
+def secret(conn: Connection, name: str) -> str | None:
+    """A secret of this store, such as the one that signs device cookies; None before it was kept."""
+    value = conn.execute(select(store_facts.c.value).where(store_facts.c.key == f"secret {name}")).scalar()
+    return None if value is None else str(value)
+
+
+def keep_secret(conn: Connection, name: str, value: str) -> None:
+    """Keep a secret that is not kept yet."""
+    conn.execute(insert(store_facts), [{"key": f"secret {name}", "value": value}])
 
 
 def _first(found: list[R]) -> R | None:

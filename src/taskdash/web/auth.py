@@ -27,6 +27,7 @@ from taskdash.web.context import Web
 IDLE_S, LONGEST_S = 12 * 3_600.0, 7 * 86_400.0
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 PUBLIC = "public"
+AnyConnection = ASGIConnection[Any, Any, Any, Any]
 _BELIEVED_S = 0.5
 _MOST_KNOWN = 10_000
 
@@ -41,11 +42,12 @@ class Identity(Struct, frozen=True):
 
 
 class Identities:
-    """Callers that were looked up within the last half second, and sessions that were used since the last `take_seen`."""
+    """Callers that were looked up within the last half second, and when sessions and tokens were used since `take_seen`."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, tuple[Instant, Identity | None]] = OrderedDict()
-        self._seen: dict[str, Instant] = {}
+        self._sessions: dict[str, Instant] = {}
+        self._tokens: dict[str, Instant] = {}
 
     async def of(self, web: Web, digest: str, *, is_token: bool) -> Identity | None:
         """The caller behind a digest, if their session, token and account hold."""
@@ -59,17 +61,20 @@ class Identities:
             if len(self._known) > _MOST_KNOWN:
                 self._known.popitem(last=False)
         if identity and identity.session:
-            self._seen[identity.session.id] = now
+            self._sessions[identity.session.id] = now
+        if identity and identity.token:
+            self._tokens[identity.token.id] = now
         return identity
 
     def forget(self) -> None:
         """An account, session or token changed here: look everyone up again."""
         self._known.clear()
 
-    def take_seen(self) -> list[tuple[str, Instant]]:
-        """(session id, last use) since the last call."""
-        seen, self._seen = self._seen, {}
-        return list(seen.items())
+    def take_seen(self) -> tuple[dict[str, Instant], dict[str, Instant]]:
+        """Last use of sessions and of tokens, by id, since the last call."""
+        seen = self._sessions, self._tokens
+        self._sessions, self._tokens = {}, {}
+        return seen
 
 
 def _by_token(conn: Connection, digest: str, now: Instant) -> Identity | None:
@@ -94,18 +99,23 @@ def _by_cookie(conn: Connection, digest: str, now: Instant) -> Identity | None:
     return Identity(Actor(type="user", id=user.name, channel="web", role=user.role, groups=user.groups), user, session)
 
 
-def cookie_name(web: Web) -> str:
-    """`__Host-taskdash` over TLS, `taskdash` over plain http on loopback or by --insecure (R141)."""
-    return "taskdash" if web.is_loopback or web.insecure else "__Host-taskdash"
+def is_tls(connection: AnyConnection) -> bool:
+    """True when the browser speaks https, to us or to a trusted proxy."""
+    return bool(connection.scope["scheme"] == "https")
 
 
-def session_cookie(web: Web, value: str, max_age_s: int) -> Cookie:
+def cookie_name(connection: AnyConnection) -> str:
+    """`__Host-taskdash` over TLS, `taskdash` over plain http (R141)."""
+    return "__Host-taskdash" if is_tls(connection) else "taskdash"
+
+
+def session_cookie(connection: AnyConnection, value: str, max_age_s: int) -> Cookie:
     """The cookie of a session; an empty value ends it."""
-    secure = not (web.is_loopback or web.insecure)
-    return Cookie(key=cookie_name(web), value=value, path="/", max_age=max_age_s, httponly=True, secure=secure, samesite="lax")
+    name, secure = cookie_name(connection), is_tls(connection)
+    return Cookie(key=name, value=value, path="/", max_age=max_age_s, httponly=True, secure=secure, samesite="lax")
 
 
-async def identify(web: Web, connection: ASGIConnection[Any, Any, Any, Any]) -> Identity | None:
+async def identify(web: Web, connection: AnyConnection) -> Identity | None:
     """The caller, or None. A cookie is ignored when Authorization is present (R144)."""
     identities: Identities = connection.app.state.identities
     authorization = connection.headers.get("authorization")
@@ -114,11 +124,11 @@ async def identify(web: Web, connection: ASGIConnection[Any, Any, Any, Any]) -> 
         if scheme.lower() != "bearer" or not forms.is_token(text.strip()):
             return None
         return await identities.of(web, forms.digest(text.strip()), is_token=True)
-    cookie = connection.cookies.get(cookie_name(web))
+    cookie = connection.cookies.get(cookie_name(connection))
     return await identities.of(web, forms.digest(cookie), is_token=False) if cookie else None
 
 
-async def admit(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+async def admit(connection: AnyConnection, handler: BaseRouteHandler) -> None:
     """Refuse what the caller may not do at all. Raises Unauthorized or Forbidden."""
     action = handler.opt["action"]
     if action == PUBLIC:
@@ -150,8 +160,8 @@ async def _form_token(request: Request[Any, Any, Any]) -> str:
     return str((await request.form()).get("csrf_token", ""))
 
 
-def is_same_origin(request: ASGIConnection[Any, Any, Any, Any]) -> bool:
-    """True unless Sec-Fetch-Site or Origin names another site."""
+def is_same_origin(request: AnyConnection) -> bool:
+    """True unless Sec-Fetch-Site or Origin names another site. Every browser sends one of them; a program has neither."""
     site = request.headers.get("sec-fetch-site")
     if site is not None and site not in {"same-origin", "none"}:
         return False
@@ -164,6 +174,6 @@ def identity_of(request: Request[Any, Any, Any]) -> Identity:
     return cast("Identity", request.scope["state"]["identity"])
 
 
-def address_of(request: ASGIConnection[Any, Any, Any, Any]) -> str:
+def address_of(request: AnyConnection) -> str:
     """The peer's address, for throttling and sessions."""
     return request.client.host if request.client else ""

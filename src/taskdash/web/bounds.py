@@ -1,69 +1,193 @@
-"""The httptools protocol under our own bounds: it has neither size nor deadline for a head (F14, F15, R82)."""
+"""The httptools protocol under our own bounds: it has neither size nor deadline itself. RELIABILITY F14, F15, R81-R84, R103.
+
+Law: what a client sends before it is understood is bounded in bytes and in time. A head: 32 KiB, 100 fields, 10 s. A body: at
+least 1 KiB/s. After an answer that came before the end of the body, two more seconds to read it, then the connection closes.
+"""
 
 import asyncio
+import ipaddress
+from collections import Counter
+from collections.abc import Sequence
+from enum import Enum
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+from taskdash.web.headers import plain_problem
 
 HEADER_BYTES, HEADERS, URL_BYTES = 32 * 1024, 100, 8 * 1024
 HEADER_S = 10.0
-_TITLES = {408: "Request Timeout", 414: "URI Too Long", 431: "Request Header Fields Too Large"}
+BODY_WINDOW_S, BODY_WINDOW_BYTES = 10.0, 10 * 1024
+LINGER_S = 2.0
+CHUNK_OVERHEAD_BYTES, CHUNK_OVERHEAD_FACTOR = 16 * 1024, 8
+MOST_CONNECTIONS, MOST_PER_ADDRESS = 4_096, 256
+_SENTENCES = {
+    400: "the request is not valid HTTP",
+    408: "the request was not whole in time",
+    414: f"the url must have at most {URL_BYTES} bytes",
+    431: f"the head must have at most {HEADER_BYTES} bytes and {HEADERS} fields",
+    503: "too many connections",
+}
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Connections(ServerState):
+    """The open connections, counted by address. Loopback and trusted proxies have no cap of their own."""
+
+    def __init__(self, exempt: Sequence[Network] = ()) -> None:
+        super().__init__()
+        self._exempt = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"), *exempt)
+        self._of_address: Counter[str] = Counter()
+
+    def entered(self, address: str) -> bool:
+        """Count one more; False when it is one too many."""
+        self._of_address[address] += 1
+        full = len(self.connections) > MOST_CONNECTIONS
+        return not full and (self._of_address[address] <= MOST_PER_ADDRESS or self._is_exempt(address))
+
+    def left(self, address: str) -> None:
+        """One less."""
+        self._of_address[address] -= 1
+        if self._of_address[address] <= 0:
+            del self._of_address[address]
+
+    def _is_exempt(self, address: str) -> bool:
+        try:
+            parsed = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(parsed in network for network in self._exempt)
+
+
+class _Phase(Enum):
+    IDLE = 1
+    """Between requests: uvicorn's keep-alive timer runs, or ours before the first."""
+    HEAD = 2
+    BODY = 3
+
+
+class _Refused(Exception):
+    """Ends parsing; httptools reports it as a parser error."""
 
 
 class BoundedHttp(HttpToolsProtocol):
-    """Counts the bytes of a head while it comes; ends what is too long or too slow."""
+    """Counts and times what comes; ends what is too long or too slow."""
 
     def connection_made(self, transport: Any) -> None:
         """Begin to wait for the first head."""
-        self._head_bytes = 0
-        self._in_head = True
-        self._deadline: asyncio.TimerHandle | None = None
+        self._phase = _Phase.IDLE
+        self._timer: asyncio.TimerHandle | None = None
+        self._refusal = 400
+        self._raw_bytes = self._body_bytes = self._window_bytes = 0
         super().connection_made(transport)
-        self._expect_head()
+        self._address = self.client[0] if self.client else ""
+        if isinstance(self.server_state, Connections) and not self.server_state.entered(self._address):
+            self._end(503)
+        else:
+            self._wait(HEADER_S, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
-        self._stop_waiting()
+        self._wait(None)
+        if isinstance(self.server_state, Connections):
+            self.server_state.left(self._address)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Count, then parse."""
-        if self._in_head:
-            self._head_bytes += len(data)
-            if self._head_bytes > HEADER_BYTES + URL_BYTES + len(data):
-                self._end(431)
-                return
+        if self._phase is _Phase.IDLE:
+            self._enter(_Phase.HEAD)
+        self._raw_bytes += len(data)
         super().data_received(data)
+        if self._phase is _Phase.HEAD and self._raw_bytes > HEADER_BYTES + URL_BYTES:
+            self._end(431)
+        elif self._phase is _Phase.BODY and self._is_mostly_framing():
+            self._end(400)
+
+    def _is_mostly_framing(self) -> bool:
+        """Chunk extensions and trailers, instead of a body."""
+        framing = self._raw_bytes - self._body_bytes
+        return framing > HEADER_BYTES + CHUNK_OVERHEAD_BYTES + CHUNK_OVERHEAD_FACTOR * self._body_bytes
 
     def on_message_begin(self) -> None:
         """A head begins."""
-        self._in_head, self._head_bytes = True, 0
-        if self._deadline is None:
-            self._expect_head()
+        if self._phase is not _Phase.HEAD:
+            self._enter(_Phase.HEAD)
         super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Part of the url."""
+        super().on_url(url)
+        if len(self.url) > URL_BYTES:
+            self._refuse(414)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of the head; those after the body are no fields of the request."""
+        if self._phase is _Phase.HEAD:
+            super().on_header(name, value)
+            if len(self.headers) > HEADERS:
+                self._refuse(431)
 
     def on_headers_complete(self) -> None:
         """A head is whole: is it within the bounds?"""
-        self._in_head = False
-        self._stop_waiting()
-        size = sum(len(name) + len(value) for name, value in self.headers)
-        if len(self.url) > URL_BYTES:
-            self._end(414)
-        elif size > HEADER_BYTES or len(self.headers) > HEADERS:
-            self._end(431)
+        if sum(len(name) + len(value) for name, value in self.headers) > HEADER_BYTES:
+            self._refuse(431)
+        self._enter(_Phase.BODY)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Part of the body."""
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        self._enter(_Phase.IDLE)
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer before the end of the body ends the connection: nobody reads the rest (R84)."""
+        super().on_response_complete()
+        if self._phase is _Phase.BODY and not self.transport.is_closing():
+            self._wait(LINGER_S, self.transport.close)
+
+    def send_400_response(self, msg: str) -> None:
+        """What uvicorn calls for all that the parser, or one of the bounds, refused."""
+        del msg
+        self._end(self._refusal)
+
+    def _enter(self, phase: _Phase) -> None:
+        self._phase = phase
+        self._raw_bytes = self._body_bytes = self._window_bytes = 0
+        if phase is _Phase.HEAD:
+            self._wait(HEADER_S, self._end, 408)
+        elif phase is _Phase.BODY:
+            self._wait(BODY_WINDOW_S, self._look_at_body)
         else:
-            super().on_headers_complete()
+            self._wait(None)
 
-    def _expect_head(self) -> None:
-        self._deadline = self.loop.call_later(HEADER_S, self._end, 408)
+    def _look_at_body(self) -> None:
+        """Ten seconds of a body have passed: did enough come? While we do not read, the client cannot be blamed."""
+        if self._raw_bytes - self._window_bytes < BODY_WINDOW_BYTES and not self.flow.read_paused:
+            self._end(408)
+            return
+        self._window_bytes = self._raw_bytes
+        self._wait(BODY_WINDOW_S, self._look_at_body)
 
-    def _stop_waiting(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
+    def _wait(self, duration_s: float | None, then: Any = None, *arguments: Any) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None if duration_s is None else self.loop.call_later(duration_s, then, *arguments)
+
+    def _refuse(self, status: int) -> None:
+        self._refusal = status
+        raise _Refused
 
     def _end(self, status: int) -> None:
-        if not self.transport.is_closing():
-            head = f"HTTP/1.1 {status} {_TITLES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-            self.transport.write(head.encode())
-            self.transport.close()
+        """Answer, unless an answer is under way, and close."""
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            self.transport.write(plain_problem(status, _SENTENCES[status]))
+        self.transport.close()

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, tzinfo
+from typing import Any
 
 from msgspec import Struct
 
@@ -30,7 +31,10 @@ class Web(Struct, kw_only=True):
     zone: tzinfo = UTC
     hosts: tuple[str, ...] = ()
     """Names under which this server may be addressed, beside its own address and localhost (RELIABILITY R80)."""
+    trusted_proxies: tuple[Any, ...] = ()  # networks; the framework checks this record and knows no union of them
+    """Reverse proxies whose X-Forwarded-For and -Proto are believed; of nobody else (R165)."""
     is_loopback: bool = True
+    """The listener is on loopback, so plain http is good enough to sign in."""
     insecure: bool = False
     version: str = ""
     collect_now: Callable[[Sequence[str]], Awaitable[None]] = _nobody

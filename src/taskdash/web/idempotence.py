@@ -1,22 +1,30 @@
 """`Idempotency-Key`: a POST that is repeated gets the first answer, and is done once (SPEC 8).
 
-The key counts together with the caller (cookie or token) and the path. Another body under the same key is 422, a repeat while
-the first runs 409. An answer of 500 and above is not kept. Sign-in, passwords and tokens never take part.
+The key counts together with the caller and the path. Another body under the same key is 422, a repeat while the first runs
+409. Only what was done is kept: a refused request may be repeated. Sign-in, passwords and tokens never take part, and of an
+answer that is kept a password is left out.
 """
 
 import hashlib
+from contextlib import suppress
 from typing import Any
 
 import msgspec
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar import Litestar
+from litestar.connection import ASGIConnection
+from litestar.types import Message, Receive, Scope, Send
+from sqlalchemy import Connection
 
-from taskdash.clock import Clock
+from taskdash.errors import TaskDashError
 from taskdash.store import idempotency
-from taskdash.store.database import Database
 from taskdash.store.idempotency import Kept
+from taskdash.web import auth
+from taskdash.web.context import Web
+from taskdash.web.headers import send_problem
 
+HEADER = "Idempotency-Key"
 _NEVER = ("/api/v1/login", "/api/v1/logout", "/api/v1/me/password", "/api/v1/tokens")
-_MOST_BODY = 1_048_576
+_MOST_BODY, _MOST_KEY = 1_048_576, 255
 
 
 class _Answer(msgspec.Struct):
@@ -27,22 +35,40 @@ class _Answer(msgspec.Struct):
 class Idempotence:
     """ASGI wrapper around the routes."""
 
-    def __init__(self, app: ASGIApp, db: Database, clock: Clock) -> None:
-        self._app, self._db, self._clock = app, db, clock
+    def __init__(self, app: Litestar, web: Web) -> None:
+        self._app, self._web = app, web
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a repeat from what was kept; else run and keep."""
-        headers: dict[bytes, bytes] = dict(scope.get("headers", ()))
-        key = headers.get(b"idempotency-key")
+        key = next((value for name, value in scope.get("headers", ()) if name == b"idempotency-key"), None)
         path = str(scope.get("path", ""))
         if key is None or scope.get("method") != "POST" or not path.startswith("/api/v1/") or path in _NEVER:
             await self._app(scope, receive, send)
-            return
+        elif not 1 <= len(key) <= _MOST_KEY:
+            await send_problem(send, 422, f"{HEADER} must have 1 to {_MOST_KEY} bytes", field=HEADER, errid=1000)
+        else:
+            await self._keyed(scope, receive, send, (path.encode(), key))
+
+    async def _keyed(self, scope: Scope, receive: Receive, send: Send, key: tuple[bytes, ...]) -> None:
+        try:
+            if caller := await self._caller(scope):
+                await self._once(scope, receive, send, (caller.encode(), *key))
+            else:
+                await self._app(scope, receive, send)
+        except TaskDashError as error:
+            await send_problem(send, error.status, error.detail, errid=error.errid)
+
+    async def _caller(self, scope: Scope) -> str:
+        """Whose key it is; "" for who is not signed in, and then nothing is kept."""
+        scope["litestar_app"] = self._app
+        identity = await auth.identify(self._web, ASGIConnection(scope))
+        return identity.user.name if identity else ""
+
+    async def _once(self, scope: Scope, receive: Receive, send: Send, whole_key: tuple[bytes, ...]) -> None:
         body = await _read(receive)
-        caller = headers.get(b"authorization") or headers.get(b"cookie", b"")
-        name = hashlib.sha256(b"\0".join((caller, path.encode(), key))).hexdigest()
-        digest = hashlib.sha256(body).hexdigest()
-        known = await self._db.write(lambda conn: idempotency.begin(conn, name, digest, self._clock.now()))
+        name, digest = hashlib.sha256(b"\0".join(whole_key)).hexdigest(), hashlib.sha256(body).hexdigest()
+        now = self._web.clock.now()
+        known = await self._web.db.write(lambda conn: idempotency.begin(conn, name, digest, now))
         if known:
             await _repeat(send, known, digest)
         else:
@@ -51,6 +77,7 @@ class Idempotence:
     async def _run(self, scope: Scope, receive: Receive, send: Send, name: str) -> None:
         kept = _Answer([], b"")
         status = 500
+        held: list[Message] = []
 
         async def watched(message: Message) -> None:
             nonlocal status
@@ -58,16 +85,26 @@ class Idempotence:
                 status, kept.headers = message["status"], list(message["headers"])
             elif message["type"] == "http.response.body":
                 kept.body += message["body"]
-            await send(message)
+            held.append(message)
 
         try:
             await self._app(scope, receive, watched)
         finally:
-            if status < 500:
-                raw = msgspec.msgpack.encode(kept)
-                await self._db.write(lambda conn: idempotency.finish(conn, name, status, raw))
+            await self._settle(name, status, kept)
+        for message in held:
+            await send(message)
+
+    async def _settle(self, name: str, status: int, kept: _Answer) -> None:
+        """Keep what was done before the caller hears of it, so that a repeat never finds it still running then."""
+
+        def settle(conn: Connection) -> None:
+            if status < 400:
+                idempotency.finish(conn, name, status, msgspec.msgpack.encode(_without_password(kept)))
             else:
-                await self._db.write(lambda conn: idempotency.forget(conn, name))
+                idempotency.forget(conn, name)
+
+        with suppress(TaskDashError):  # the request itself was done, and a store that refuses has said so elsewhere
+            await self._web.db.write(settle)
 
 
 class _Replay:
@@ -95,22 +132,22 @@ async def _read(receive: Receive) -> bytes:
     return body
 
 
+def _without_password(answer: _Answer) -> _Answer:
+    """A password that was made for a new account is told once and stored nowhere."""
+    shown = msgspec.json.decode(answer.body) if b'"password":' in answer.body else None
+    if not isinstance(shown, dict) or "password" not in shown:
+        return answer
+    body = msgspec.json.encode({**shown, "password": None})
+    headers = [(n, str(len(body)).encode() if n == b"content-length" else v) for n, v in answer.headers]
+    return _Answer(headers, body)
+
+
 async def _repeat(send: Send, known: Kept, digest: str) -> None:
     if known.request_digest != digest:
-        await _problem(send, 422, "this Idempotency-Key was used with another body", "Idempotency-Key")
+        await send_problem(send, 422, f"this {HEADER} was used with another body", field=HEADER, errid=1000)
     elif known.status is None or known.answer is None:
-        await _problem(send, 409, "the first request with this Idempotency-Key still runs", "Idempotency-Key")
+        await send_problem(send, 409, f"the first request with this {HEADER} still runs", field=HEADER)
     else:
         first = msgspec.msgpack.decode(known.answer, type=_Answer)
-        await _send(send, known.status, first.headers, first.body)
-
-
-async def _problem(send: Send, status: int, detail: str, field: str) -> None:
-    title = "A field breaks a rule" if status == 422 else "Still running"
-    body = msgspec.json.encode({"type": "about:blank", "title": title, "status": status, "detail": detail, "field": field})
-    await _send(send, status, [(b"content-type", b"application/problem+json")], body)
-
-
-async def _send(send: Any, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
+        await send({"type": "http.response.start", "status": known.status, "headers": first.headers})
+        await send({"type": "http.response.body", "body": first.body, "more_body": False})

@@ -15,7 +15,13 @@ from taskdash.telemetry import log
 from taskdash.wire import strict_json
 
 MEDIA_TYPE = "application/problem+json"
-_TITLES = {400: "Bad request", 404: "Not found", 405: "Method not allowed", 413: "Too large", 415: "Unsupported media type"}
+_TITLES = {
+    400: ("Bad request", ""),
+    404: ("Not found", "nothing is at this path"),
+    405: ("Method not allowed", "this path does not take this method"),
+    413: ("Too large", "the body is larger than this path takes"),
+    415: ("Unsupported media type", ""),
+}
 
 
 class Problem(msgspec.Struct, omit_defaults=True):
@@ -62,8 +68,8 @@ def of_http(_request: Request[Any, Any, Any], error: HTTPException) -> Response[
     if isinstance(error, ValidationException):
         return _of_validation(error)
     status = error.status_code
-    title = _TITLES.get(status, "Error")
-    return answer(Problem(title, status, error.detail or title), dict(error.headers or {}))
+    title, sentence = _TITLES.get(status, ("Error", ""))
+    return answer(Problem(title, status, sentence or error.detail or title), dict(error.headers or {}))
 
 
 def _of_validation(error: ValidationException) -> Response[bytes]:

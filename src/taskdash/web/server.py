@@ -6,38 +6,40 @@ message and the process leaves with status 0 (STORE.md, Draining; RELIABILITY F1
 
 import asyncio
 import contextlib
+import secrets
 import socket
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import uvicorn
 from litestar import Litestar, Request
 from litestar.di import Provide
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, LitestarDeprecationWarning
 from litestar.handlers import HTTPRouteHandler
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.types import ASGIApp
+from sqlalchemy import Connection
 
 from taskdash.clock import every
 from taskdash.errors import TaskDashError
+from taskdash.model.instants import seconds
 from taskdash.model.records import Actor
 from taskdash.rules.roles import NEEDS
 from taskdash.store import accounts, idempotency
-from taskdash.web import problems
-from taskdash.web.auth import PUBLIC, Identities, Identity, admit, identity_of
-from taskdash.web.bounds import BoundedHttp
+from taskdash.web import openapi, problems
+from taskdash.web.auth import IDLE_S, PUBLIC, Identities, Identity, admit, identity_of
+from taskdash.web.bounds import BoundedHttp, Connections
 from taskdash.web.context import Web
 from taskdash.web.gate import Gate
 from taskdash.web.hasher import Hasher
 from taskdash.web.idempotence import Idempotence
 from taskdash.web.paths import Segments
 from taskdash.web.routes import routes
-from taskdash.web.throttle import Throttle
+from taskdash.web.throttle import Devices, Throttle
 
 BODY_BYTES = 1_048_576
 _KEPT_ALIVE_S = 60
-_FLUSH_EVERY_S = 30.0
+_NOTE_EVERY_S, _PURGE_EVERY_S = 30.0, 3_600.0
 _KNOWN_ACTIONS = {PUBLIC, "ingest", *NEEDS}
 
 
@@ -45,7 +47,7 @@ def build(web: Web) -> tuple[ASGIApp, Litestar]:
     """(what the server calls, the application inside). Raises ValueError for a route without a known action."""
     handlers = routes()
     _check_actions(handlers)
-    app = Litestar(
+    app = _quietly(
         handlers,
         guards=[admit],
         dependencies={"web": Provide(_web), "actor": Provide(_actor), "identity": Provide(_identity)},
@@ -54,9 +56,7 @@ def build(web: Web) -> tuple[ASGIApp, Litestar]:
             HTTPException: problems.of_http,
             Exception: problems.of_surprise,
         },
-        openapi_config=OpenAPIConfig(
-            title="TaskDash", version="1", path="/api/v1", render_plugins=[JsonRenderPlugin(path="/openapi.json")]
-        ),
+        openapi_config=None,
         opt={"action": PUBLIC},
         request_max_body_size=BODY_BYTES,
         logging_config=None,
@@ -65,7 +65,16 @@ def build(web: Web) -> tuple[ASGIApp, Litestar]:
     app.state.identities = Identities()
     app.state.hasher = Hasher()
     app.state.throttle = Throttle()
-    return Gate(Segments(Idempotence(app, web.db, web.clock)), web.hosts), app
+    app.state.devices = Devices(secrets.token_hex(32))
+    app.state.openapi = openapi.document(handlers, web.version)
+    return Gate(Segments(Idempotence(app, web)), web.hosts, web.trusted_proxies), app
+
+
+def _quietly(*arguments: Any, **options: Any) -> Litestar:
+    """The application; Litestar 2 warns of what Litestar 3 will want, which our pinned requirements keep away."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LitestarDeprecationWarning)
+        return Litestar(*arguments, **options)
 
 
 def _check_actions(handlers: Sequence[HTTPRouteHandler]) -> None:
@@ -111,11 +120,13 @@ class HttpServer:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # uvicorn's own would believe anyone on loopback (R165)
             timeout_keep_alive=_KEPT_ALIVE_S,
             timeout_graceful_shutdown=5,
             backlog=1_024,
         )
         self._server = _Server(self._config)
+        self._server.server_state = Connections(web.trusted_proxies)
         self._socket: socket.socket | None = None
 
     def listen(self, host: str, port: int) -> tuple[str, int]:
@@ -129,11 +140,17 @@ class HttpServer:
 
     async def run(self) -> None:
         """Serve until `drain`."""
-        chores = asyncio.create_task(every(self._web.clock, _FLUSH_EVERY_S, self._flush))
+        self.app.state.devices = Devices(await self._device_key())
+        clock = self._web.clock
+        chores = [
+            asyncio.create_task(every(clock, _NOTE_EVERY_S, self._note_use)),
+            asyncio.create_task(every(clock, _PURGE_EVERY_S, self._purge)),
+        ]
         try:
             await self._server.serve(sockets=[self._socket] if self._socket else None)
         finally:
-            chores.cancel()
+            for chore in chores:
+                chore.cancel()
             self.app.state.hasher.close()
 
     async def drain(self) -> None:
@@ -141,8 +158,27 @@ class HttpServer:
         self._web.feed.close()
         self._server.should_exit = True
 
-    async def _flush(self) -> None:
-        seen, now = self.app.state.identities.take_seen(), self._web.clock.now()
+    async def _device_key(self) -> str:
+        """What signs device cookies, kept in the store so that browsers stay known over a restart."""
+        db, new = self._web.db, secrets.token_hex(32)
+        known = await db.read(lambda conn: accounts.secret(conn, "device"))
+        if known is None:
+            await db.write(lambda conn: accounts.keep_secret(conn, "device", new))
+        return known or new
+
+    async def _note_use(self) -> None:
+        """Write down when sessions and tokens were last used, not at each request."""
+        sessions, tokens = self.app.state.identities.take_seen()
+        if sessions or tokens:
+            with contextlib.suppress(TaskDashError):
+                await self._web.db.write(lambda conn: accounts.touch(conn, sessions, tokens))
+
+    async def _purge(self) -> None:
+        now = self._web.clock.now()
+
+        def purge(conn: Connection) -> None:
+            idempotency.purge(conn, now)
+            accounts.purge_sessions(conn, now - seconds(IDLE_S), now)
+
         with contextlib.suppress(TaskDashError):
-            await self._web.db.write(lambda conn: accounts.touch_sessions(conn, seen))
-            await self._web.db.write(lambda conn: idempotency.purge(conn, now))
+            await self._web.db.write(purge)

@@ -24,6 +24,13 @@ class GroupShape(Struct):
     members: list[str]
 
 
+class Groups(Struct):
+    """Every group."""
+
+    items: list[GroupShape]
+    next: str | None = None
+
+
 class NewGroup(Struct):
     """POST /groups."""
 
@@ -50,12 +57,12 @@ def _all(conn: Connection) -> list[GroupShape]:
 
 
 @get("/api/v1/groups", opt={"action": "see"})
-async def groups(web: Web) -> dict[str, list[GroupShape]]:
+async def groups(web: Web) -> Groups:
     """Every group."""
-    return {"items": await web.db.read(_all)}
+    return Groups(await web.db.read(_all))
 
 
-@post("/api/v1/groups", opt={"action": "change_accounts"}, status_code=201)
+@post("/api/v1/groups", opt={"action": "change_accounts", "body": NewGroup}, status_code=201)
 async def add_group(request: Request[Any, Any, Any], web: Web, actor: Actor) -> GroupShape:
     """A new group."""
     wanted: NewGroup = await body_of(request, _new)
@@ -64,7 +71,7 @@ async def add_group(request: Request[Any, Any, Any], web: Web, actor: Actor) -> 
     return GroupShape(made.id, made.name, [])
 
 
-@patch("/api/v1/groups/{group_id:str}", opt={"action": "change_accounts"})
+@patch("/api/v1/groups/{group_id:str}", opt={"action": "change_accounts", "body": RenamedGroup})
 async def rename_group(request: Request[Any, Any, Any], web: Web, actor: Actor, group_id: str) -> GroupShape:
     """Another name for a group."""
     wanted: RenamedGroup = await body_of(request, _renamed)

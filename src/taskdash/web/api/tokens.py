@@ -38,6 +38,13 @@ class MadeToken(TokenShape):
     token: str = ""
 
 
+class Tokens(Struct):
+    """The tokens."""
+
+    items: list[TokenShape]
+    next: str | None = None
+
+
 class NewToken(Struct):
     """POST /tokens. `days` 0: never expires; left out: 90, and never for scope ingest alone."""
 
@@ -72,13 +79,13 @@ def shape(token: Token) -> TokenShape:
 
 
 @get("/api/v1/tokens", opt={"action": "see"})
-async def tokens(web: Web, actor: Actor) -> dict[str, list[TokenShape]]:
+async def tokens(web: Web, actor: Actor) -> Tokens:
     """My tokens; for admins everybody's."""
     whose = None if roles.may(actor, "see_accounts") else actor.id
-    return {"items": [shape(token) for token in await web.db.read(lambda conn: accounts.tokens_of(conn, whose))]}
+    return Tokens([shape(token) for token in await web.db.read(lambda conn: accounts.tokens_of(conn, whose))])
 
 
-@post("/api/v1/tokens", opt={"action": "change_own_account"}, status_code=201)
+@post("/api/v1/tokens", opt={"action": "change_own_account", "body": NewToken}, status_code=201)
 async def create_token(request: Request[Any, Any, Any], web: Web, actor: Actor) -> MadeToken:
     """A new token; its text is in this answer only."""
     wanted: NewToken = await body_of(request, _new)
@@ -96,7 +103,7 @@ async def _revoke(request: Request[Any, Any, Any], web: Web, actor: Actor, token
     return revoked
 
 
-@patch("/api/v1/tokens/{token_id:str}", opt={"action": "change_own_account"})
+@patch("/api/v1/tokens/{token_id:str}", opt={"action": "change_own_account", "body": ChangedToken})
 async def change_token(request: Request[Any, Any, Any], web: Web, actor: Actor, token_id: str) -> TokenShape:
     """Revoke a token (`{"revoked": true}`); there is no way back."""
     wanted: ChangedToken = await body_of(request, _changed)

@@ -32,6 +32,13 @@ class UserShape(Struct):
     last_sign_in_at: str | None
 
 
+class Users(Struct):
+    """Every account."""
+
+    items: list[UserShape]
+    next: str | None = None
+
+
 class NewUser(Struct):
     """POST /users. Without a password one is made and told once in the answer."""
 
@@ -77,12 +84,12 @@ def shape(user: User) -> UserShape:
 
 
 @get("/api/v1/users", opt={"action": "see_accounts"})
-async def users(web: Web) -> dict[str, list[UserShape]]:
+async def users(web: Web) -> Users:
     """Every account."""
-    return {"items": [shape(user) for user in await web.db.read(accounts.all_users)]}
+    return Users([shape(user) for user in await web.db.read(accounts.all_users)])
 
 
-@post("/api/v1/users", opt={"action": "change_accounts"}, status_code=201)
+@post("/api/v1/users", opt={"action": "change_accounts", "body": NewUser}, status_code=201)
 async def add_user(request: Request[Any, Any, Any], web: Web, actor: Actor) -> MadeUser:
     """A new account."""
     wanted: NewUser = await body_of(request, _new)
@@ -99,7 +106,7 @@ async def add_user(request: Request[Any, Any, Any], web: Web, actor: Actor) -> M
     return MadeUser(**msgspec.structs.asdict(shape(made)), password=None if wanted.password else password)
 
 
-@patch("/api/v1/users/{name:str}", opt={"action": "change_own_account"})
+@patch("/api/v1/users/{name:str}", opt={"action": "change_own_account", "body": ChangedUser})
 async def change_user(request: Request[Any, Any, Any], web: Web, actor: Actor, name: str) -> UserShape:
     """Change an account; oneself only `away_until` and `language`."""
     wanted: ChangedUser = await body_of(request, _changed)

@@ -1,0 +1,124 @@
+"""The web over a real store, on a real socket, for every journey over HTTP."""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from msgspec import Struct
+
+from taskdash.actions import accounts as account_actions
+from taskdash.actions.accounts import TokenWish
+from taskdash.clock import Clock, SystemClock
+from taskdash.feed import Feed
+from taskdash.health import Inputs, Parts
+from taskdash.model.instants import seconds
+from taskdash.model.records import SYSTEM, Role, Scope, Session, User
+from taskdash.rules import secrets as forms
+from taskdash.store import accounts
+from taskdash.store.database import Database
+from taskdash.store.migrations import runner
+from taskdash.web.context import Web
+from taskdash.web.hasher import hash_now
+from taskdash.web.server import HttpServer
+
+PASSWORD = "a long and private sentence"
+PASSWORD_HASH = hash_now(PASSWORD)
+
+
+class Person(Struct, frozen=True):
+    """A signed-in person and their client: it sends the cookie, and the CSRF token as a page would."""
+
+    name: str
+    http: aiohttp.ClientSession
+    csrf_token: str
+
+
+class Site(Struct, kw_only=True):
+    """A running web."""
+
+    web: Web
+    server: HttpServer
+    host: str
+    port: int
+    clients: list[aiohttp.ClientSession]
+
+    @property
+    def origin(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    @property
+    def db(self) -> Database:
+        return self.web.db
+
+    def client(self, headers: dict[str, str] | None = None, cookies: dict[str, str] | None = None) -> aiohttp.ClientSession:
+        """A client of this site, closed with it."""
+        jar = aiohttp.CookieJar(unsafe=True)
+        made = aiohttp.ClientSession(self.origin, headers=headers, cookies=cookies, cookie_jar=jar)
+        self.clients.append(made)
+        return made
+
+    async def account(self, name: str, role: Role = "member", groups: tuple[str, ...] = ()) -> User:
+        """An account with the password PASSWORD."""
+        new = User(name=name, role=role, groups=groups, password_hash=PASSWORD_HASH)
+        now = self.web.clock.now()
+        return await self.db.write(lambda c: account_actions.add_user(c, SYSTEM, new, now, make_groups=True))
+
+    async def person(self, name: str, role: Role = "member", groups: tuple[str, ...] = ()) -> Person:
+        """A new account that has signed in."""
+        await self.account(name, role, groups)
+        return await self.again(name)
+
+    async def again(self, name: str) -> Person:
+        """Another browser of a known account, signed in."""
+        cookie, csrf_token, now = secrets.token_urlsafe(32), secrets.token_urlsafe(32), self.web.clock.now()
+        session = Session(
+            id=secrets.token_hex(8),
+            user=name,
+            csrf_token=csrf_token,
+            created_at=now,
+            last_seen_at=now,
+            expires_at=now + seconds(7 * 86_400),
+        )
+        await self.db.write(lambda conn: accounts.add_session(conn, session, forms.digest(cookie)))
+        client = self.client({"X-CSRF-Token": csrf_token, "Sec-Fetch-Site": "same-origin"}, {"taskdash": cookie})
+        return Person(name, client, csrf_token)
+
+    async def token(self, name: str, scopes: tuple[Scope, ...] = (), **wish: Any) -> str:
+        """The text of a new token of a known account."""
+        asked = TokenWish(user=name, name="test", scopes=scopes, **wish)
+        now = self.web.clock.now()
+        text, _record = await self.db.write(lambda conn: account_actions.create_token(conn, SYSTEM, asked, now))
+        return text
+
+    async def program(self, name: str, scopes: tuple[Scope, ...] = (), **wish: Any) -> aiohttp.ClientSession:
+        """A client with a new token of a known account."""
+        return self.client({"Authorization": f"Bearer {await self.token(name, scopes, **wish)}"})
+
+
+@asynccontextmanager
+async def a_site(path: Path, clock: Clock | None = None, **settings: Any) -> AsyncIterator[Site]:
+    """The web, listening on a free port of loopback; `settings` are fields of `Web`."""
+    runner.upgrade(path / "taskdash.db")
+    clock = clock or SystemClock()
+    db = Database(path / "taskdash.db")
+    db.start()
+    feed = Feed(db)
+    db.on_commit = feed.wake
+    web = Web(db=db, feed=feed, clock=clock, parts=Parts(clock), inputs=Inputs(clock), **settings)
+    server = HttpServer(web)
+    host, port = server.listen("127.0.0.1", 0)
+    tasks = [asyncio.ensure_future(feed.run()), asyncio.ensure_future(server.run())]
+    site = Site(web=web, server=server, host=host, port=port, clients=[])
+    try:
+        yield site
+    finally:
+        await asyncio.gather(*(client.close() for client in site.clients))
+        await server.drain()
+        await asyncio.wait_for(tasks[1], 10)
+        tasks[0].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await db.close()
