@@ -11,9 +11,9 @@ from sqlalchemy import Connection, and_, func, not_, select, true
 
 from taskdash.model.instants import Instant
 from taskdash.model.records import Task
-from taskdash.store import counters
+from taskdash.store import counters, sqlite
 from taskdash.store.tables import services, tasks
-from taskdash.store.task_filters import Filters, Row, Term, absent_users, has_service, is_blind, is_listed, terms
+from taskdash.store.task_filters import IS_ADRIFT, SHOULD_RUN, Filters, Row, Term, absent_users, is_blind, is_listed, terms
 from taskdash.store.task_page import Key, Page, rows_of
 from taskdash.store.tasks import SHAPE
 
@@ -50,7 +50,6 @@ def _classes(conn: Connection, now: Instant) -> list[_Class]:
     failed = _Class(c.status == "failed", counters.of_status(conn, ["failed"]), "tasks_status", c.status == "failed")
     unowned = _Class(c.user == "", counters.count(conn, "user", [""]), "tasks_user", c.user == "")
     down = _of_services(conn, s.state == "down")
-    run = c.schedule == "should_run"
     away = c.user.in_(absent_users(now))
     return [
         _Class(and_(failed.where, unowned.where), min(failed.rows, unowned.rows), failed.index, failed.lead),
@@ -58,12 +57,12 @@ def _classes(conn: Connection, now: Instant) -> list[_Class]:
         failed,
         down,
         unowned,
-        _Class(run, 1, "tasks_should_run", run),
+        _Class(SHOULD_RUN, 1, "tasks_should_run", SHOULD_RUN),
         _Class(away, 1, "tasks_user", away),
         _of_services(conn, s.state == "late"),
         _of_services(conn, s.state == "unknown"),
         _of_services(conn, is_blind(now)),
-        _Class(c.adrift, 1, "tasks_adrift", c.adrift),
+        _Class(IS_ADRIFT, 1, "tasks_adrift", IS_ADRIFT),
         _Class(true(), FEW + 1),
     ]
 
@@ -71,7 +70,8 @@ def _classes(conn: Connection, now: Instant) -> list[_Class]:
 def _of_services(conn: Connection, condition: Row) -> _Class:
     total = select(func.coalesce(func.sum(s.task_total), 0)).where(condition)
     rows = int(conn.execute(total).scalar_one())
-    return _Class(has_service(condition), rows, "tasks_service", c.service_id.in_(select(s.id).where(condition)))
+    inside = c.service_id.in_(select(s.id).where(condition))
+    return _Class(inside, rows, "tasks_service", inside)
 
 
 def _of_class(
@@ -86,7 +86,7 @@ def _of_class(
     one = classes[rank]
     query = select(*SHAPE.columns).where(is_listed(wanted), c.id > after_id).order_by(c.id).limit(limit)
     rare = min((t for t in found_terms if t.lead is not None and t.rows is not None), key=lambda t: t.rows or 0, default=None)
-    lead, index = None, ""
+    lead, index = None, sqlite.ID_INDEX
     if rare is not None and (rare.rows or 0) < min(one.rows, FEW):
         lead, index = rare.lead, rare.index
     elif one.lead is not None and one.rows <= FEW:

@@ -55,7 +55,11 @@ def _few(name: str, column: str) -> Index:
 def _listed(name: str, *columns: str, only: str = "") -> Index:
     """An index over the tasks that lists show; gone ones are few and elsewhere (STORE.md, Lists)."""
     where = text(f"gone_at IS NULL{f' AND {only}' if only else ''}")
-    return Index(name, *columns, sqlite_where=where, postgresql_where=where)
+    return Index(name, *columns, sqlite_where=text(where.text.replace("IS true", "IS 1")), postgresql_where=where)
+
+
+_ADRIFT = "adrift IS true"
+_SHOULD_RUN = "schedule = 'should_run'"
 
 
 services = Table(
@@ -149,8 +153,8 @@ tasks = Table(
     _listed("tasks_group", "group_id", "updated_at"),
     _listed("tasks_service", "service_id", "updated_at"),
     _listed("tasks_name", "name"),
-    _listed("tasks_adrift", "adrift", only="adrift"),
-    _listed("tasks_should_run", "schedule", only="schedule = 'should_run'"),
+    _listed("tasks_adrift", "adrift", only=_ADRIFT),
+    _listed("tasks_should_run", "schedule", only=_SHOULD_RUN),
 )
 
 task_counts = Table(

@@ -5,9 +5,10 @@ The states of services and the absence of people are joined, never copied into t
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Select, and_, exists, func, not_, or_, select, true, union
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal_column, not_, or_, select, true, union
 
 from taskdash.model.instants import Instant
 from taskdash.rules.risk import BLIND, ILL
@@ -61,7 +62,10 @@ class Term(Struct, frozen=True):
 def terms(conn: Connection, wanted: Filters, now: Instant) -> list[Term]:
     """One term a filter that is set; the caller adds `gone`."""
     found = [*_of_columns(conn, wanted), *_of_services(conn, wanted, now)]
-    if wanted.schedule:
+    if wanted.schedule == ("should_run",):
+        few = _few(conn, "tasks_should_run", SHOULD_RUN)
+        found.append(Term(few.where, few.rows, "tasks_should_run", few.where))
+    elif wanted.schedule:
         found.append(Term(c.schedule.in_(wanted.schedule)))
     if wanted.q.strip():
         found.append(_text(conn, wanted))
@@ -104,17 +108,25 @@ def _of_services(conn: Connection, wanted: Filters, now: Instant) -> Iterator[Te
     if wanted.liveness:
         yield _liveness(conn, wanted.liveness)
     if wanted.stale is not None:
-        yield _either(conn, [_service_term(is_blind(now)), _adrift()], wanted.stale)
+        yield _either(_stale(conn, now), wanted.stale)
     if wanted.at_risk is not None:
-        yield _either(conn, list(risks(now)), wanted.at_risk)
+        yield _either(_risks(conn, now), wanted.at_risk)
 
 
 def _liveness(conn: Connection, wanted: tuple[str, ...]) -> Term:
     states = [state for state in wanted if state != NONE]
-    where = or_(has_service(s.state.in_(states)), c.service_id == "") if NONE in wanted else has_service(s.state.in_(states))
+    inside = _in_states(states)
     if NONE in wanted:
-        return Term(where)
-    return Term(where, _tasks_of(conn, states), "tasks_service", c.service_id.in_(select(s.id).where(s.state.in_(states))))
+        return Term(or_(inside, c.service_id == ""))
+    return Term(inside, _tasks_of(conn, states), "tasks_service", c.service_id.in_(select(s.id).where(s.state.in_(states))))
+
+
+def _in_states(states: list[str]) -> Row:
+    """Nearly all services are up, so that is tested by the few that are not."""
+    if "up" not in states:
+        return c.service_id.in_(select(s.id).where(s.state.in_(states)))
+    others = select(s.id).where(or_(s.state < "up", s.state > "up"), s.state.not_in(states))
+    return and_(c.service_id != "", c.service_id.not_in(others))
 
 
 def _tasks_of(conn: Connection, states: list[str]) -> int:
@@ -131,16 +143,16 @@ def is_blind(now: Instant) -> Row:
     return or_(s.state.in_(sorted(BLIND)), s.fresh_until < now)
 
 
-def has_service(condition: Row) -> Row:
-    """For a row met on the way: one look by the unique id, however many services there are."""
-    return exists(select(s.pk).where(s.id == c.service_id, condition))
-
-
 class Part(Struct, frozen=True):
-    """One alternative of stale or at risk: the test of a row, and the query of its pks by an index."""
+    """One alternative of stale or at risk: the test of a row, the query of its pks by an index, and about how many."""
 
     where: Row
     pks: Select[tuple[int]]
+    rows: int
+
+
+IS_ADRIFT: Row = c.adrift.is_(True)
+SHOULD_RUN: Row = c.schedule == literal_column("'should_run'")  # as the partial index says it: a parameter would not prove it
 
 
 def _pks(index: str, condition: Row) -> Select[tuple[int]]:
@@ -148,38 +160,48 @@ def _pks(index: str, condition: Row) -> Select[tuple[int]]:
     return query.with_hint(tasks, f"INDEXED BY {index}", "sqlite")
 
 
-def _service_term(condition: Row) -> Part:
-    return Part(has_service(condition), _pks("tasks_service", c.service_id.in_(select(s.id).where(condition))))
+def _few(conn: Connection, index: str, condition: Row) -> Part:
+    """Rows that have an index of their own are counted by it, as far as it matters."""
+    pks = _pks(index, condition)
+    rows = conn.execute(select(func.count()).select_from(pks.limit(search.RARE + 1).subquery())).scalar_one()
+    return Part(condition, pks, int(rows))
 
 
-def _adrift() -> Part:
-    return Part(c.adrift, _pks("tasks_adrift", c.adrift))
+def _service_part(conn: Connection, condition: Row) -> Part:
+    inside = c.service_id.in_(select(s.id).where(condition))
+    rows = conn.execute(select(func.coalesce(func.sum(s.task_total), 0)).where(condition)).scalar_one()
+    return Part(inside, _pks("tasks_service", inside), int(rows))
 
 
-def absent_users(now: Instant) -> Select[tuple[str]]:
+def absent_users(now: Instant) -> Select[Any]:
     """Names of those who are disabled or away."""
     return select(users.c.name).where(or_(users.c.disabled, users.c.away_until > now))
 
 
-def risks(now: Instant) -> Iterator[Part]:
+def _stale(conn: Connection, now: Instant) -> list[Part]:
+    return [_service_part(conn, is_blind(now)), _few(conn, "tasks_adrift", IS_ADRIFT)]
+
+
+def _risks(conn: Connection, now: Instant) -> list[Part]:
     """The alternatives of `at risk` (SPEC 6); `rules.risk` is their sum for one task."""
-    yield _service_term(or_(s.state.in_(sorted(ILL | BLIND)), s.fresh_until < now))
-    yield _adrift()
-    yield Part(c.status == "failed", _pks("tasks_status", c.status == "failed"))
-    yield Part(c.schedule == "should_run", _pks("tasks_should_run", c.schedule == "should_run"))
-    absent = c.user.in_(absent_users(now))
-    yield Part(absent, _pks("tasks_user", absent))
+    failed, absent = c.status == "failed", c.user.in_(absent_users(now))
+    held = counters.count(conn, "user", [row[0] for row in conn.execute(absent_users(now))])
+    return [
+        _service_part(conn, or_(s.state.in_(sorted(ILL | BLIND)), s.fresh_until < now)),
+        _few(conn, "tasks_adrift", IS_ADRIFT),
+        Part(failed, _pks("tasks_status", failed), counters.of_status(conn, ["failed"])),
+        _few(conn, "tasks_should_run", SHOULD_RUN),
+        Part(absent, _pks("tasks_user", absent), held),
+    ]
 
 
-def _either(conn: Connection, parts: list[Part], wanted: bool) -> Term:
+def _either(parts: list[Part], wanted: bool) -> Term:
     where = or_(*(part.where for part in parts))
     if not wanted:
         return Term(not_(where))
-    capped = union(*(select(part.pks.limit(search.RARE + 1).subquery().c.pk) for part in parts)).subquery()
-    found = list(conn.execute(select(capped.c.pk).limit(search.RARE + 1)).scalars())
-    if len(found) > search.RARE:
-        return Term(where)
-    return Term(where, len(found), "", c.pk.in_(found))
+    some = [part for part in parts if part.rows]
+    lead = c.pk.in_(union(*(part.pks for part in some or parts[:1])))
+    return Term(where, sum(part.rows for part in some), "", lead)
 
 
 def _text(conn: Connection, wanted: Filters) -> Term:

@@ -15,7 +15,7 @@ from taskdash.model.instants import Instant
 from taskdash.model.records import Service, Task, User
 from taskdash.rules import risk
 from taskdash.rules.risk import Reason
-from taskdash.store import counters
+from taskdash.store import counters, sqlite
 from taskdash.store.tables import services, tasks, users
 from taskdash.store.task_filters import Filters, Term, is_listed, terms
 from taskdash.store.tasks import SHAPE
@@ -37,7 +37,7 @@ _ORDERS = {
     "updated_at": (("updated_at",), "tasks_updated"),
     "name": (("name",), "tasks_name"),
     "status": (("status", "updated_at"), "tasks_status"),
-    "id": (("id",), ""),
+    "id": (("id",), sqlite.ID_INDEX),
 }
 SORTS = {sign + name: Sort(columns, sign == "-", index) for name, (columns, index) in _ORDERS.items() for sign in ("", "-")}
 KINDS: dict[str, tuple[type, ...]] = {

@@ -1,0 +1,103 @@
+"""The task list at 10,000, 100,000 and 1,000,000 tasks: filters, pairs, orders, facets, search; server time of the store."""
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection
+
+from bench.harness import Row, p95, rss_mib, within
+from bench.seed import NOW, a_store
+from taskdash.errors import Busy
+from taskdash.store import facets, risk_order, sqlite, task_page
+from taskdash.store.readers import _outcome
+from taskdash.store.task_filters import Filters, Visible
+
+SIZES = ((10_000, 1_000), (100_000, 10_000), (1_000_000, 100_000))
+REPEATS = 21
+ONE = {
+    "no filter": Filters(),
+    "status=failed": Filters(status=("failed",)),
+    "status=running": Filters(status=("running",)),
+    "user=none": Filters(user=("none",)),
+    "user=user-3": Filters(user=("user-3",)),
+    "group=group-3": Filters(group=("group-3",)),
+    "service=service-3": Filters(service=("service-3",)),
+    "liveness=down": Filters(liveness=("down",)),
+    "liveness=up": Filters(liveness=("up",)),
+    "stale": Filters(stale=True),
+    "at risk": Filters(at_risk=True),
+    "should run": Filters(schedule=("should_run",)),
+    "visible to one person": Filters(visible_to=Visible("user-3", ("group-3",))),
+}
+PAIRS = {
+    "status=failed user=none": Filters(status=("failed",), user=("none",)),
+    "status=running group=group-3": Filters(status=("running",), group=("group-3",)),
+    "group=group-3 user=none": Filters(group=("group-3",), user=("none",)),
+    "at risk user=user-3": Filters(at_risk=True, user=("user-3",)),
+    "liveness=down status=running": Filters(liveness=("down",), status=("running",)),
+    "service=service-3 status=failed": Filters(service=("service-3",), status=("failed",)),
+}
+TEXTS = {
+    "q=行情 (common, two characters)": Filters(q="行情"),
+    "q=order (common)": Filters(q="order"),
+    "q=rareword": Filters(q="rareword"),
+    "q=task-123456": Filters(q="task-123456"),
+    "q=no such text": Filters(q="zzzqqq"),
+    "q=b (one letter)": Filters(q="b"),
+    "q=行情 user=none": Filters(q="行情", user=("none",)),
+}
+SORTS = ("-updated_at", "name", "status", "id")
+
+
+def timed(conn: Connection, work: Callable[[Connection], Any]) -> list[float]:
+    """Milliseconds of each repeat; the query's own deadline is part of it."""
+    took = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        outcome = _outcome(conn, work, 0.25)
+        if isinstance(outcome, Exception) and not isinstance(outcome, Busy):
+            raise outcome
+        took.append((time.perf_counter() - began) * 1_000)
+    return took
+
+
+def queries() -> dict[str, Callable[[Connection], Any]]:
+    found: dict[str, Callable[[Connection], Any]] = {}
+    for name, wanted in {**ONE, **PAIRS, **TEXTS}.items():
+        for sort in SORTS if name in ONE else SORTS[:1]:
+            found[f"{name}, {sort}"] = lambda c, w=wanted, s=sort: task_page.page(c, w, s, 50, NOW)
+        found[f"{name}, risk"] = lambda c, w=wanted: risk_order.page(c, w, 50, NOW)
+        found[f"{name}, count"] = lambda c, w=wanted: task_page.count(c, w, NOW)
+    for name in ("no filter", "status=failed", "user=user-3", "group=group-3", "at risk"):
+        found[f"{name}, facets"] = lambda c, w=ONE[name]: facets.facets(c, w, NOW)
+    return found
+
+
+def measure(path: Path) -> dict[str, list[float]]:
+    with sqlite.open_engine(path).connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        return {name: timed(conn, work) for name, work in queries().items()}
+
+
+def run(sizes: tuple[tuple[int, int], ...] = SIZES) -> list[Row]:
+    rows: list[Row] = []
+    medians: dict[int, float] = {}
+    for task_count, service_count in sizes:
+        path = a_store(task_count, service_count)
+        took = measure(path)
+        medians[task_count] = statistics.median(took["no filter, -updated_at"])
+        for name, values in took.items():
+            if task_count == sizes[-1][0]:
+                rows.append(within(f"{task_count:,} tasks: {name}", p95(values), 50.0))
+        size = path.stat().st_size / 1024 / 1024
+        rows.append(Row(f"{task_count:,} tasks: database", f"{size:,.0f} MiB", "-", None, "-", None))
+        path.unlink()
+    first, last = sizes[0][0], sizes[-1][0]
+    ratio = medians[last] / medians[first]
+    name = f"page one at {last:,} against {first:,}"
+    rows.append(Row(name, f"{medians[last]:.2f} ms", f"{medians[first]:.2f} ms", ratio, "≤ 1.5 ×", ratio <= 1.5))
+    rows.append(within("memory of the process that read and filled all three", rss_mib(os.getpid()), 300.0, " MiB"))
+    return rows

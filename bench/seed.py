@@ -1,0 +1,105 @@
+"""Fills a store with services and tasks through the same functions that the program uses, quickly."""
+
+import random
+import tempfile
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from taskdash.model.instants import Instant, seconds
+from taskdash.model.records import Service, Task, User
+from taskdash.store import accounts, services, sqlite, tasks
+from taskdash.store.accounts import Group
+from taskdash.store.migrations import runner
+
+NOW: Instant = 1_800_000_000 * seconds(1)
+STATUSES = (
+    ("running",) * 60 + ("finish",) * 25 + ("waiting",) * 9 + ("restart", "paused", "shutdown", "shutdown", "failed", "failed")
+)
+WORDS = (
+    "行情",
+    "采集",
+    "账单",
+    "推送",
+    "对账",
+    "风控",
+    "扫描",
+    "邮件",
+    "图片",
+    "转码",
+    "order",
+    "sync",
+    "nightly",
+    "report",
+    "index",
+    "mail",
+)
+BATCH = 10_000
+
+
+def a_service(n: int, chance: random.Random) -> Service:
+    state = chance.choice(("up",) * 96 + ("late", "down", "unknown", "left"))
+    return Service(
+        id=f"service-{n}",
+        name=f"服务 {n}",
+        state=state,
+        since=NOW,
+        registered_at=NOW,
+        last_beat_at=NOW,
+        source="nsq",
+        fresh_until=NOW + seconds(3_600),
+        due_at=NOW + seconds(31_536_000),
+    )
+
+
+def a_task(n: int, chance: random.Random, service_count: int) -> Task:
+    words = chance.sample(WORDS, 3)
+    return Task(
+        id=f"task-{n}",
+        name=f"{words[0]}{words[1]} {n % 977}",
+        description=f"{words[2]} 每日 {'rareword' if n % 9_973 == 0 else 'batch'}",
+        status=chance.choice(STATUSES),
+        user="" if chance.random() < 0.1 else f"user-{chance.randrange(200)}",
+        group_id=f"group-{chance.randrange(30)}",
+        service_id=f"service-{chance.randrange(service_count)}",
+        created_at=NOW,
+        updated_at=NOW - seconds(chance.randrange(1_000_000)),
+        status_at=NOW,
+        schedule="should_run" if chance.random() < 0.0005 else "none",
+    )
+
+
+def fill(conn: Connection, task_count: int, service_count: int) -> None:
+    """Everything of a store of that size, in steps of one transaction each."""
+    chance = random.Random(7)
+    _in_one(conn, lambda: _people(conn))
+    for start in range(0, service_count, BATCH):
+        some = [a_service(n, chance) for n in range(start, min(start + BATCH, service_count))]
+        _in_one(conn, lambda some=some: services.save(conn, some))
+    for start in range(0, task_count, BATCH):
+        new = [(None, a_task(n, chance, service_count)) for n in range(start, min(start + BATCH, task_count))]
+        _in_one(conn, lambda new=new: tasks.save(conn, new))
+
+
+def _people(conn: Connection) -> None:
+    for n in range(30):
+        accounts.save_group(conn, Group(id=f"group-{n}"))
+    for n in range(200):
+        away = NOW + seconds(3_600) if n == 7 else None
+        accounts.add_user(conn, User(name=f"user-{n}", role="member", groups=(f"group-{n % 30}",), away_until=away))
+
+
+def _in_one(conn: Connection, work: object) -> None:
+    sqlite.begin(conn)
+    work()  # type: ignore[operator]
+    conn.exec_driver_sql("COMMIT")
+
+
+def a_store(task_count: int, service_count: int) -> Path:
+    """The path of a new store of that size."""
+    path = Path(tempfile.mkdtemp()) / "taskdash.db"
+    runner.upgrade(path)
+    with sqlite.open_engine(path).connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        fill(conn, task_count, service_count)
+        conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+    return path
