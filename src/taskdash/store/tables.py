@@ -113,7 +113,7 @@ services = Table(
     _number("task_total"),
     Index("services_due_at", "due_at"),
     Index("services_collect_at", "collect_at"),
-    Index("services_state", "state", "task_total"),
+    Index("services_state", "state", "id", "task_total"),
     Index("services_task_total", "task_total"),
     Index("services_fresh_until", "fresh_until"),
 )

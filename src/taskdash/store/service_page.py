@@ -1,0 +1,73 @@
+"""One page of the services, worst first, then by id: keyset over (rank of the state, id). SPEC 8, UI 6 (Services)."""
+
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Connection, exists, func, or_, select
+
+from taskdash.model.records import Service
+from taskdash.store import sqlite
+from taskdash.store.services import SHAPE
+from taskdash.store.tables import services, tasks
+from taskdash.store.task_filters import Visible
+
+s, t = services.c, tasks.c
+WORST_FIRST = ("down", "late", "unknown", "new", "up", "left", "paused")
+KINDS: tuple[type, ...] = (int, str)
+
+
+class ServiceFilters(Struct, frozen=True, kw_only=True):
+    """What is wanted; empty: no matter. Archived services are hidden, or asked for alone."""
+
+    state: tuple[str, ...] = ()
+    type: tuple[str, ...] = ()
+    q: str = ""
+    archived: bool = False
+    visible_to: Visible | None = None
+    """Only services that have a task this person may see."""
+
+
+class ServicePage(Struct, frozen=True):
+    """Services, and the (rank, id) after which the next page begins; None: this was the last."""
+
+    services: list[Service]
+    next_key: tuple[int, str] | None
+
+
+def page(conn: Connection, wanted: ServiceFilters, limit: int, after: tuple[int, str] | None = None) -> ServicePage:
+    """The services that follow `after`; a state at a time, each by its index."""
+    first, last_id = after or (0, "")
+    found: list[tuple[int, Service]] = []
+    for rank in range(first, len(WORST_FIRST)):
+        state = WORST_FIRST[rank]
+        if wanted.state and state not in wanted.state:
+            continue
+        query = select(*SHAPE.columns).where(s.state == state, s.id > (last_id if rank == first else ""), *_conditions(wanted))
+        found += [(rank, one) for one in SHAPE.records(conn, query.order_by(s.id).limit(limit + 1 - len(found)))]
+        if len(found) > limit:
+            break
+    shown = found[:limit]
+    next_key = (shown[-1][0], shown[-1][1].id) if len(found) > limit else None
+    return ServicePage([one for _rank, one in shown], next_key)
+
+
+def counts(conn: Connection, wanted: ServiceFilters) -> dict[str, int]:
+    """How many services are in which state, whatever `wanted.state` says."""
+    query = select(s.state, func.count()).where(*_conditions(wanted)).group_by(s.state)
+    return {row[0]: row[1] for row in conn.execute(query)}
+
+
+def types(conn: Connection) -> list[str]:
+    """The types that services have, at most 100."""
+    rows = conn.execute(select(s.type).where(s.type != "").distinct().order_by(s.type).limit(100))
+    return [row[0] for row in rows]
+
+
+def _conditions(wanted: ServiceFilters) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = [s.archived_at.is_not(None) if wanted.archived else s.archived_at.is_(None)]
+    if wanted.type:
+        found.append(s.type.in_(wanted.type))
+    for word in wanted.q.split():
+        found.append(or_(*(sqlite.contains(column, word) for column in (s.id, s.name, s.type))))
+    if wanted.visible_to is not None:
+        mine = or_(t.user == wanted.visible_to.user, t.group_id == "", t.group_id.in_(wanted.visible_to.groups))
+        found.append(exists(select(t.pk).where(t.service_id == s.id, mine)))
+    return found

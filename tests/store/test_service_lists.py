@@ -1,0 +1,53 @@
+"""The list of services, worst first (SPEC 8)."""
+
+import random
+from pathlib import Path
+
+from taskdash.store import service_page, services, tasks
+from taskdash.store.database import Database
+from taskdash.store.migrations import runner
+from taskdash.store.service_page import WORST_FIRST, ServiceFilters
+from taskdash.store.task_filters import Visible
+from tests.support import NOW, a_service, a_task
+
+
+async def test_services_page_worst_first_by_every_filter(tmp_path: Path) -> None:
+    runner.upgrade(tmp_path / "taskdash.db")
+    db, chance = Database(tmp_path / "taskdash.db"), random.Random(3)
+    db.start()
+    made = [
+        a_service(
+            id=f"s{n}",
+            name=chance.choice(("计费结算", "crawler")),
+            type=chance.choice(("etl", "web")),
+            state=chance.choice(WORST_FIRST),
+            archived_at=NOW if chance.random() < 0.2 else None,
+        )
+        for n in range(60)
+    ]
+    await db.write(lambda conn: services.save(conn, made))
+    await db.write(lambda conn: tasks.save(conn, [(None, a_task(id="1", service_id="s4", group_id="mx"))]))
+    for wanted, passes in (
+        (ServiceFilters(), lambda _s: True),
+        (ServiceFilters(state=("down", "up")), lambda s: s.state in {"down", "up"}),
+        (ServiceFilters(type=("etl",)), lambda s: s.type == "etl"),
+        (ServiceFilters(q="计费"), lambda s: "计费" in s.name),
+        (ServiceFilters(archived=True), lambda _s: True),
+        (ServiceFilters(visible_to=Visible("ssx", ("mx",))), lambda s: s.id == "s4"),
+        (ServiceFilters(visible_to=Visible("ssx", ("pay",))), lambda _s: False),
+    ):
+        expected = sorted(
+            (s for s in made if passes(s) and (s.archived_at is not None) == wanted.archived),  # type: ignore[no-untyped-call]
+            key=lambda s: (WORST_FIRST.index(s.state), s.id),
+        )
+        found, after = [], None
+        while True:
+            page = await db.read(lambda conn, w=wanted, a=after: service_page.page(conn, w, 7, a))  # type: ignore[misc]
+            found += [service.id for service in page.services]
+            after = page.next_key
+            if after is None:
+                break
+        assert found == [service.id for service in expected], wanted
+    counted = await db.read(lambda conn: service_page.counts(conn, ServiceFilters()))
+    assert sum(counted.values()) == sum(1 for s in made if s.archived_at is None)
+    await db.close()
