@@ -4,10 +4,13 @@ import asyncio
 import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.journeys.commands import begin, end, taskdash
+from tests.serving import serving
+from tests.support import eventually
 
 NAMED = ("run", "--id", "nightly", "--name", "Nightly", "--to", "http://127.0.0.1:1", "--")
 
@@ -40,8 +43,8 @@ async def test_a_signal_is_passed_on_and_the_command_decides(number: signal.Sign
     assert process.stdout
     assert await process.stdout.readline() == b"ready\n"
     process.send_signal(number)
-    ended = await end(process)
-    assert (ended.status, ended.output) == (7, "got\n")
+    assert await asyncio.wait_for(process.stdout.readline(), 30) == b"got\n"
+    assert (await end(process)).status == 7
 
 
 async def test_a_server_that_accepts_and_never_answers_does_not_keep_the_command_from_running_to_its_end(
@@ -76,3 +79,36 @@ async def test_wrong_use_is_one_sentence_and_exit_2(arguments: list[str], senten
     assert ended.status == 2
     assert sentence in ended.errors
     assert ended.errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(("status", "shown"), [(0, "finish"), (5, "failed")])
+async def test_taskdash_sees_the_command_run_end_and_say_goodbye(tmp_path: Path, status: int, shown: str) -> None:
+    async with serving(tmp_path / "data") as server, server.signed_in() as session:
+        made = ("token", "create", "--user", "admin", "--name", "run", "--scope", "ingest", f"--data-dir={tmp_path / 'data'}")
+        env = {"TASKDASH_URL": server.url, "TASKDASH_TOKEN": (await taskdash(*made)).output.strip()}
+        named = ("--id", "nightly", "--name", "夜间任务", "--group", "data")
+        process = await begin("run", *named, "--", "sh", "-c", f"read -r _; exit {status}", env=env)
+
+        async def told(path: str) -> dict[str, Any]:
+            async with session.get(f"/api/v1/{path}/nightly") as answer:
+                return await answer.json() if answer.status == 200 else {}
+
+        async def runs() -> bool:
+            return (await told("tasks")).get("status") == "running"
+
+        await eventually(runs, 30)
+        assert (await told("tasks"))["group_id"] == "data"
+        assert (await told("services"))["liveness"]["state"] == "up"
+        ended = await end(process, "now\n")
+        assert (ended.status, ended.errors) == (status, "")
+        assert (await told("tasks"))["status"] == shown
+        assert (await told("services"))["liveness"]["state"] == "left"
+
+
+async def test_a_wrong_token_is_said_once_and_the_command_runs_on(tmp_path: Path) -> None:
+    async with serving(tmp_path / "data") as server:
+        env = {"TASKDASH_URL": server.url, "TASKDASH_TOKEN": "tdk_wrong"}
+        ended = await taskdash("run", "--id", "a", "--name", "b", "--", "sh", "-c", "echo done", env=env)
+        assert (ended.status, ended.output) == (0, "done\n")
+        assert "was answered 401" in ended.errors
+        assert ended.errors.count("\n") == 1

@@ -156,13 +156,12 @@ def _end_by(number: int) -> int:
 
 
 def _once() -> Callable[[str], None]:
-    """Says the first trouble; the others would only disturb the program's own output."""
-    said: list[str] = []
+    """Says the first trouble, of whichever thread; the others would only disturb the program's own output."""
+    first = threading.Lock()
 
     def say(sentence: str) -> None:
-        if not said:
+        if first.acquire(blocking=False):
             _say(f"{sentence}; the command runs on")
-        said.append(sentence)
 
     return say
 
