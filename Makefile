@@ -16,6 +16,7 @@ install: .venv/.installed ## a virtual environment in .venv with TaskDash and wh
 	python3 -m venv .venv || { echo "python3 -m venv failed: install Python 3.11 or newer with its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
 	$(RUN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
 	$(RUN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	-$(PY) -m compileall -q src
 	touch $@
 
 .venv/.dev: .venv/.installed requirements-dev.txt
