@@ -3,6 +3,7 @@
 Metrics have no label that comes from outside (R112). What libraries log through `logging` leaves by the same door.
 """
 
+import json
 import logging
 import re
 import sys
@@ -53,6 +54,11 @@ def _clean(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableM
     return line
 
 
+def _line(values: Any, **_options: Any) -> str:
+    """JSON escapes control characters and all beyond ASCII, but not DEL."""
+    return json.dumps(values, ensure_ascii=True).replace("\x7f", "\\u007f")
+
+
 class _Relay(logging.Handler):
     """Records of the standard library's logging become lines of ours."""
 
@@ -70,7 +76,7 @@ def start_logging() -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
             _clean,
-            structlog.processors.JSONRenderer(ensure_ascii=True),
+            structlog.processors.JSONRenderer(serializer=_line),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
