@@ -91,6 +91,7 @@ class CommandReader:
         self._buffer += received
         if len(self._buffer) < self._needed:
             return []
+        self._needed = 0
         found: list[Command] = []
         at = 0
         try:
@@ -104,11 +105,10 @@ class CommandReader:
         del self._buffer[:at]
         return found
 
-    def take_rest(self) -> bytes:
-        """What was not parsed: after IDENTIFY with TLS the rest belongs to the handshake."""
-        rest = bytes(self._buffer)
-        self._buffer.clear()
-        return rest
+    @property
+    def is_between_commands(self) -> bool:
+        """True when no byte waits for the rest of its command."""
+        return not self._buffer
 
     def _next(self, at: int) -> tuple[Command | None, int]:
         if not self._began:
