@@ -3,9 +3,11 @@
 from litestar.handlers import HTTPRouteHandler
 
 from taskdash.web.api import (
+    bulk,
     claims,
     docs,
     events,
+    export,
     groups,
     health,
     incidents,
@@ -13,6 +15,7 @@ from taskdash.web.api import (
     services,
     session,
     stream,
+    tasks,
     tokens,
     users,
     views,
@@ -23,6 +26,9 @@ _MODULES = (
     users,
     groups,
     tokens,
+    tasks,
+    bulk,
+    export,
     claims,
     services,
     incidents,

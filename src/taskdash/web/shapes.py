@@ -3,14 +3,15 @@
 Law: a field may be added here, never renamed or taken away. Instants leave as RFC 3339 with milliseconds; unknown is null.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec import Struct
 
 from taskdash.model.instants import Instant, to_rfc3339, to_rfc3339_or_none
-from taskdash.model.records import Event, Incident, SavedView, Service, Task, User
-from taskdash.rules import beat_strip, risk
+from taskdash.model.records import Event, Incident, SavedView, Service
+from taskdash.rules import beat_strip
+from taskdash.store.task_page import TaskRow
 
 
 class Why(Struct, frozen=True):
@@ -138,13 +139,6 @@ class IncidentShape(Struct, frozen=True, kw_only=True):
     unowned: int
 
 
-class Page(Struct, frozen=True):
-    """Any list: one page, and the cursor of the next one."""
-
-    items: Sequence[Any]
-    next: str | None = None
-
-
 class ViewShape(Struct, frozen=True, kw_only=True):
     """A saved view: a named query string of the board, one's own or a group's."""
 
@@ -156,9 +150,44 @@ class ViewShape(Struct, frozen=True, kw_only=True):
     created_at: str
 
 
-def task(record: Task, owner: Service | None, holder: User | None, now: Instant) -> TaskShape:
-    """The task as of `now`. `owner`: the service of its `service_id`; `holder`: the account of its `user`, if it is one."""
-    why = [Why(each.reason, to_rfc3339_or_none(each.since)) for each in risk.reasons(record, owner, holder, now)]
+class Tasks(Struct, frozen=True):
+    """One page of tasks, and the cursor of the next one."""
+
+    items: list[TaskShape]
+    next: str | None
+
+
+class Services(Struct, frozen=True):
+    """One page of services, and the cursor of the next one."""
+
+    items: list[ServiceShape]
+    next: str | None
+
+
+class Events(Struct, frozen=True):
+    """One page of history, and the cursor of the next one."""
+
+    items: list[EventShape]
+    next: str | None
+
+
+class Incidents(Struct, frozen=True):
+    """One page of incidents, and the cursor of the next one."""
+
+    items: list[IncidentShape]
+    next: str | None
+
+
+class Views(Struct, frozen=True):
+    """All views that the caller has."""
+
+    items: list[ViewShape]
+    next: str | None = None
+
+
+def task(row: TaskRow) -> TaskShape:
+    """The task with what its service and its holder make of it."""
+    record = row.task
     return TaskShape(
         id=record.id,
         name=record.name,
@@ -177,11 +206,11 @@ def task(record: Task, owner: Service | None, holder: User | None, now: Instant)
         created_at=to_rfc3339(record.created_at),
         updated_at=to_rfc3339(record.updated_at),
         status_at=to_rfc3339(record.status_at),
-        stale=risk.staleness(record, owner, now) is not None,
+        stale=row.stale,
         gone=record.gone_at is not None,
-        at_risk=bool(why),
-        why=why,
-        liveness=owner.state if owner else None,
+        at_risk=row.at_risk,
+        why=[Why(each.reason, to_rfc3339_or_none(each.since)) for each in row.why],
+        liveness=row.liveness,
         schedule=record.schedule,
     )
 

@@ -13,6 +13,12 @@ from taskdash.model.records import Actor, Event, Incident, Service
 from taskdash.rules import roles
 from taskdash.rules.roles import Visibility
 from taskdash.store import incidents, services, sight, tasks
+from taskdash.store.task_filters import Visible
+
+
+def visible_to(actor: Actor, visibility: Visibility) -> Visible | None:
+    """The restriction of a list to what this caller sees; None: no restriction."""
+    return None if roles.sees_everything(actor, visibility) else Visible(actor.id, actor.groups)
 
 
 def service(conn: Connection, service_id: str, actor: Actor, visibility: Visibility) -> Service:

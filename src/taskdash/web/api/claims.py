@@ -58,7 +58,7 @@ _assigns = msgspec.json.Decoder(AssignBody)
 _transfers = msgspec.json.Decoder(TransferBody)
 
 
-@post("/api/v1/tasks/{task_id:str}/claim", opt={"action": "claim"}, status_code=200)
+@post("/api/v1/tasks/{task_id:str}/claim", opt={"action": "claim", "body": ClaimBody}, status_code=200)
 async def claim(request: JsonRequest, web: Web, actor: Actor, task_id: str) -> TaskShape:
     """Make a free task mine. Of any number of claims at one moment exactly one wins; 409 names the winner."""
     body: ClaimBody = await body_of(request, _claims, optional=True)
@@ -70,7 +70,7 @@ async def claim(request: JsonRequest, web: Web, actor: Actor, task_id: str) -> T
     return await _answer(web, task)
 
 
-@post("/api/v1/tasks/{task_id:str}/release", opt={"action": "release"}, status_code=200)
+@post("/api/v1/tasks/{task_id:str}/release", opt={"action": "release", "body": ReleaseBody}, status_code=200)
 async def release(request: JsonRequest, web: Web, actor: Actor, task_id: str) -> TaskShape:
     """Clear the user, keep the group."""
     body: ReleaseBody = await body_of(request, _releases, optional=True)
@@ -82,7 +82,7 @@ async def release(request: JsonRequest, web: Web, actor: Actor, task_id: str) ->
     return await _answer(web, task)
 
 
-@post("/api/v1/tasks/{task_id:str}/assign", opt={"action": "assign"}, status_code=200)
+@post("/api/v1/tasks/{task_id:str}/assign", opt={"action": "assign", "body": AssignBody}, status_code=200)
 async def assign(request: JsonRequest, web: Web, actor: Actor, task_id: str) -> TaskShape:
     """Set user and group, each independently; needs the version that the caller saw."""
     body: AssignBody = await body_of(request, _assigns)
@@ -92,7 +92,7 @@ async def assign(request: JsonRequest, web: Web, actor: Actor, task_id: str) -> 
     return await _answer(web, task)
 
 
-@post("/api/v1/tasks/{task_id:str}/transfer", opt={"action": "transfer"}, status_code=200)
+@post("/api/v1/tasks/{task_id:str}/transfer", opt={"action": "transfer", "body": TransferBody}, status_code=200)
 async def transfer(request: JsonRequest, web: Web, actor: Actor, task_id: str) -> TaskShape:
     """From now on the task belongs to that service."""
     body: TransferBody = await body_of(request, _transfers)

@@ -16,9 +16,10 @@ from taskdash.web.api import one_task
 from taskdash.web.context import Web
 from taskdash.web.paths import opened
 from taskdash.web.query import Query
-from taskdash.web.shapes import Page
+from taskdash.web.shapes import Events
 
 SUBJECT_TYPES = ("task", "service", "incident", "user", "group", "token", "session", "system")
+QUERY = ("after", "kind", "subject", "actor", "channel", "since", "until", "limit", "cursor")
 _NEWEST, _OLDEST = "events", "events-after"
 JsonRequest = Request[Any, Any, Any]
 
@@ -98,31 +99,31 @@ def page(
     return visible.of_events(conn, found, actor, visibility), following
 
 
-async def _answer(request: JsonRequest, web: Web, actor: Actor, subject: tuple[str, str] | None = None) -> Page:
+async def _answer(request: JsonRequest, web: Web, actor: Actor, subject: tuple[str, str] | None = None) -> Events:
     query = Query.of_pairs(request.query_params.multi_items())
     filters, place, limit = filters_of(query), place_of(query), query.limit()
     if subject:
         filters = structs.replace(filters, subjects=(subject,))
     found, following = await web.db.read(lambda conn: page(conn, filters, place, limit, actor, web.visibility))
-    return Page([shapes.event(event) for event in found], following)
+    return Events([shapes.event(event) for event in found], following)
 
 
-@get("/api/v1/events", opt={"action": "see"})
-async def history(request: JsonRequest, web: Web, actor: Actor) -> Page:
+@get("/api/v1/events", opt={"action": "see", "query": QUERY})
+async def history(request: JsonRequest, web: Web, actor: Actor) -> Events:
     """All history: newest first, or ascending with `after=<seq>`."""
     return await _answer(request, web, actor)
 
 
-@get("/api/v1/tasks/{task_id:str}/events", opt={"action": "see"})
-async def of_task(request: JsonRequest, web: Web, actor: Actor, task_id: str) -> Page:
+@get("/api/v1/tasks/{task_id:str}/events", opt={"action": "see", "query": QUERY})
+async def of_task(request: JsonRequest, web: Web, actor: Actor, task_id: str) -> Events:
     """The history of one task."""
     wanted = opened(task_id)
     await web.db.read(lambda conn: one_task.find(conn, wanted, actor, web.visibility))
     return await _answer(request, web, actor, ("task", wanted))
 
 
-@get("/api/v1/services/{service_id:str}/events", opt={"action": "see"})
-async def of_service(request: JsonRequest, web: Web, actor: Actor, service_id: str) -> Page:
+@get("/api/v1/services/{service_id:str}/events", opt={"action": "see", "query": QUERY})
+async def of_service(request: JsonRequest, web: Web, actor: Actor, service_id: str) -> Events:
     """The history of one service."""
     wanted = opened(service_id)
     await web.db.read(lambda conn: visible.service(conn, wanted, actor, web.visibility))

@@ -16,7 +16,7 @@ from taskdash.web import cursor, shapes, visible
 from taskdash.web.context import Web
 from taskdash.web.paths import opened
 from taskdash.web.query import Query
-from taskdash.web.shapes import IncidentShape, Page
+from taskdash.web.shapes import Incidents, IncidentShape
 
 STATES = ("open", "acknowledged", "resolved")
 KINDS = ("down", "flapping", "clash", "collect", "input", "dead_letters", "store")
@@ -38,19 +38,19 @@ def find(conn: Connection, incident_id: str, actor: Actor, visibility: Visibilit
     return known
 
 
-@get("/api/v1/incidents", opt={"action": "see"})
-async def listed(request: JsonRequest, web: Web, actor: Actor) -> Page:
+@get("/api/v1/incidents", opt={"action": "see", "query": ("state", "kind", "service", "limit", "cursor")})
+async def listed(request: JsonRequest, web: Web, actor: Actor) -> Incidents:
     """Newest first; filters state, kind, service."""
     query = Query.of_pairs(request.query_params.multi_items())
     states = query.choices("state", STATES)
     kinds = query.choices("kind", KINDS)
     service_id, limit, before = query.text("service"), query.limit(), _before(query.one("cursor"))
 
-    def read(conn: Connection) -> Page:
+    def read(conn: Connection) -> Incidents:
         found = incidents.page(conn, states=states, kinds=kinds, service_id=service_id, before=before, limit=limit)
         last = (found[-1].opened_at, found[-1].id) if len(found) == limit else None
         seen = visible.of_incidents(conn, found, actor, web.visibility)
-        return Page([shape_of(conn, incident) for incident in seen], cursor.encode_or_none(_ORDER, last))
+        return Incidents([shape_of(conn, incident) for incident in seen], cursor.encode_or_none(_ORDER, last))
 
     return await web.db.read(read)
 

@@ -10,7 +10,7 @@ from taskdash.errors import Conflict
 from taskdash.model.instants import Instant
 from taskdash.model.records import Actor, Task
 from taskdash.rules.roles import Visibility
-from taskdash.store import accounts, services, tasks
+from taskdash.store import task_page, tasks
 from taskdash.web import shapes
 from taskdash.web.context import Web
 from taskdash.web.shapes import TaskShape
@@ -18,9 +18,7 @@ from taskdash.web.shapes import TaskShape
 
 def shape(conn: Connection, task: Task, now: Instant) -> TaskShape:
     """The task with what its service and its holder make of it."""
-    owner = services.load(conn, task.service_id) if task.service_id else None
-    holder = accounts.user(conn, task.user) if task.user else None
-    return shapes.task(task, owner, holder, now)
+    return shapes.task(task_page.rows_of(conn, [task], now)[0])
 
 
 def find(conn: Connection, task_id: str, actor: Actor, visibility: Visibility) -> Task:

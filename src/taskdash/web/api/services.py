@@ -12,14 +12,17 @@ from taskdash.actions import liveness, services
 from taskdash.errors import BadField
 from taskdash.model import fields
 from taskdash.model.instants import Instant
-from taskdash.model.records import Actor, Heartbeat, Service
-from taskdash.store import clash_problems
-from taskdash.web import auth, shapes, visible
+from taskdash.model.records import Actor, Heartbeat, Registration, Service
+from taskdash.rules.roles import Visibility
+from taskdash.store import clash_problems, service_page
+from taskdash.store.service_page import ServiceFilters, ServicePage
+from taskdash.web import auth, cursor, shapes, visible
 from taskdash.web.context import Web
 from taskdash.web.paths import opened
 from taskdash.web.problems import body_of
-from taskdash.web.query import parse_instant
-from taskdash.web.shapes import ServiceShape
+from taskdash.web.query import Query, parse_instant
+from taskdash.web.shapes import Services, ServiceShape
+from taskdash.web.visible import visible_to
 from taskdash.wire import messages
 
 JsonRequest = Request[Any, Any, Any]
@@ -58,13 +61,57 @@ async def _seen(web: Web, actor: Actor, service_id: str) -> Service:
     return await web.db.read(lambda conn: visible.service(conn, wanted, actor, web.visibility))
 
 
+LIST_QUERY = ("state", "type", "q", "archived", "limit", "cursor")
+_ORDER = "services"
+
+
+def filters_of(query: Query, actor: Actor, visibility: Visibility) -> ServiceFilters:
+    """What of the services is wanted; `liveness` says the same as `state`."""
+    return ServiceFilters(
+        state=query.choices("state", service_page.WORST_FIRST) or query.choices("liveness", service_page.WORST_FIRST),
+        type=query.several("type"),
+        q=query.text("q"),
+        archived=query.truth("archived") or False,
+        visible_to=visible_to(actor, visibility),
+    )
+
+
+def after_of(query: Query) -> tuple[int, str] | None:
+    """Where the page begins. Raises BadCursor."""
+    if not (text := query.one("cursor")):
+        return None
+    rank, key = cursor.decode(text, _ORDER, service_page.KINDS)
+    return int(rank or 0), str(key)
+
+
+def following(page: ServicePage) -> str | None:
+    """The cursor of the next page."""
+    return cursor.encode_or_none(_ORDER, page.next_key)
+
+
+@get("/api/v1/services", opt={"action": "see", "query": LIST_QUERY})
+async def listed(request: JsonRequest, web: Web, actor: Actor) -> Services:
+    """Services, worst first, then by id; archived ones only when asked for."""
+    query = Query.of_pairs(request.query_params.multi_items())
+    wanted, limit, after = filters_of(query, actor, web.visibility), query.limit(), after_of(query)
+    now = web.clock.now()
+
+    def read(conn: Connection) -> Services:
+        page = service_page.page(conn, wanted, limit, after)
+        problems = clash_problems.of_services(conn, [service.id for service in page.services])
+        items = [shapes.service(service, now, problems.get(service.id, ())) for service in page.services]
+        return Services(items, following(page))
+
+    return await web.db.read(read)
+
+
 @get("/api/v1/services/{service_id:str}", opt={"action": "see"})
 async def one(web: Web, actor: Actor, service_id: str) -> ServiceShape:
     """One service."""
     return await _answer(web, await _seen(web, actor, service_id))
 
 
-@post("/api/v1/services", opt={"action": "ingest"}, status_code=200)
+@post("/api/v1/services", opt={"action": "ingest", "body": Registration}, status_code=200)
 async def register(request: JsonRequest, web: Web, actor: Actor) -> ServiceShape:
     """The same as a TaskService message over NSQ: register, or register again."""
     registration = messages.decode_registration(await request.body())
@@ -73,7 +120,7 @@ async def register(request: JsonRequest, web: Web, actor: Actor) -> ServiceShape
     return await _answer(web, service)
 
 
-@put("/api/v1/services/{service_id:str}/heartbeat", opt={"action": "ingest"}, status_code=204)
+@put("/api/v1/services/{service_id:str}/heartbeat", opt={"action": "ingest", "body": BeatBody}, status_code=204)
 async def beat(request: JsonRequest, web: Web, actor: Actor, service_id: str) -> None:
     """The same as a HeartBeat message over NSQ; an unknown id is 404 and listed as a sender."""
     body: BeatBody = await body_of(request, _beats, optional=True)
@@ -96,7 +143,7 @@ async def collect(web: Web, actor: Actor, service_id: str) -> ServiceShape:
     return await _answer(web, await _seen(web, actor, service_id))
 
 
-@post("/api/v1/services/{service_id:str}/pause", opt={"action": "pause"}, status_code=200)
+@post("/api/v1/services/{service_id:str}/pause", opt={"action": "pause", "body": PauseBody}, status_code=200)
 async def pause(request: JsonRequest, web: Web, actor: Actor, service_id: str) -> ServiceShape:
     """Mute it, with a reason and, if wanted, an end."""
     body: PauseBody = await body_of(request, _pauses)
@@ -124,4 +171,4 @@ async def remove(web: Web, actor: Actor, service_id: str) -> None:
     await services.delete_service(web.db, actor, opened(service_id), web.clock.now())
 
 
-ROUTES: list[HTTPRouteHandler] = [one, register, beat, collect, pause, resume, archive, remove]
+ROUTES: list[HTTPRouteHandler] = [listed, one, register, beat, collect, pause, resume, archive, remove]

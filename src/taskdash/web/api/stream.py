@@ -48,7 +48,7 @@ def last_id(request: JsonRequest) -> int | None:
     return int(header) if header.isascii() and header.isdigit() and len(header) < 20 else -1
 
 
-@get("/api/v1/stream", opt={"action": "see"}, media_type="text/event-stream", sync_to_thread=False)
+@get("/api/v1/stream", opt={"action": "see", "query": ("after",)}, media_type="text/event-stream", sync_to_thread=False)
 def stream(request: JsonRequest, web: Web, actor: Actor) -> ASGIApp:
     """Every event as it happens, after those that were missed; `event: reset` tells a gap that cannot be filled."""
     frames: Frames = request.app.state.setdefault("frames", Frames())

@@ -18,7 +18,7 @@ from taskdash.web import shapes
 from taskdash.web.context import Web
 from taskdash.web.paths import opened
 from taskdash.web.problems import body_of
-from taskdash.web.shapes import Page, ViewShape
+from taskdash.web.shapes import Views, ViewShape
 
 MOST_EACH = 200
 _LONGEST_QUERY = 4_000
@@ -37,13 +37,13 @@ _bodies = msgspec.json.Decoder(ViewBody)
 
 
 @get("/api/v1/views", opt={"action": "see"})
-async def listed(web: Web, actor: Actor) -> Page:
+async def listed(web: Web, actor: Actor) -> Views:
     """My views and those of my groups, by name."""
     found = await web.db.read(lambda conn: views.seen_by(conn, actor.id, actor.groups))
-    return Page([shapes.view(view) for view in found])
+    return Views([shapes.view(view) for view in found])
 
 
-@post("/api/v1/views", opt={"action": "save_view"}, status_code=201)
+@post("/api/v1/views", opt={"action": "save_view", "body": ViewBody}, status_code=201)
 async def save(request: JsonRequest, web: Web, actor: Actor) -> ViewShape:
     """Save a view."""
     view = made(await body_of(request, _bodies), actor, web.clock.now())

@@ -11,7 +11,10 @@ from taskdash.web.pages.texts import Texts, mark
 from taskdash.web.pages.words import Word
 
 _SHOWN = 5
-_HIDDEN = {"version", "id", "service_id"}
+_HIDDEN = {"version", "id"}
+_SAID_BY_KIND = {"task.pinned", "task.unpinned", "task.gone", "task.back"}
+_NAMELESS = {"state", "status"}
+"""Fields whose values say by themselves what they are."""
 CHANNELS = {
     "web": mark("web page"),
     "api": mark("API"),
@@ -101,13 +104,18 @@ def _word(event: Event) -> Word:
 
 
 def _changes(texts: Texts, event: Event) -> list[Changed]:
+    if event.kind in _SAID_BY_KIND:
+        return []
     names = [name for name in event.after if name in event.before and name not in _HIDDEN]
     return [_changed(texts, name, event.before[name], event.after[name]) for name in names[:_SHOWN]]
 
 
 def _changed(texts: Texts, name: str, before: Any, after: Any) -> Changed:
     return Changed(
-        texts(words.FIELDS.get(name, name)), _value(texts, name, before), _value(texts, name, after), _tone(name, after)
+        "" if name in _NAMELESS else texts(words.FIELDS.get(name, name)),
+        _value(texts, name, before),
+        _value(texts, name, after),
+        _tone(name, after),
     )
 
 

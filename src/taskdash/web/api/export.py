@@ -1,0 +1,141 @@
+"""Exports of the task list: CSV and JSON lines, streamed a page of 500 at a time by keyset. SPEC 8, R111, R147, R157.
+
+Law: no query stays open while bytes travel; at most four exports run at once; a client that reads nothing for 60 s is left.
+"""
+
+import asyncio
+import csv
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from io import StringIO
+from typing import Any
+
+import msgspec
+from litestar import Request, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from taskdash.errors import TooMany
+from taskdash.model.instants import Instant
+from taskdash.model.records import Actor
+from taskdash.rules import roles
+from taskdash.store import task_page
+from taskdash.store.task_filters import Filters
+from taskdash.store.task_page import TaskRow
+from taskdash.web import shapes
+from taskdash.web.api.tasks import FILTERS, filters_of
+from taskdash.web.auth import identify
+from taskdash.web.context import Web
+from taskdash.web.query import Query
+from taskdash.web.shapes import TaskShape
+
+AT_ONCE = 4
+PAGE = 500
+SEND_WITHIN_S = 60.0
+COLUMNS = tuple(name for name in TaskShape.__struct_fields__ if name != "why")
+_FORMULA = tuple("=+-@\t\r\0\uff1d\uff0b\uff0d\uff20")
+_TYPES = {"csv": b"text/csv; charset=utf-8; header=present", "jsonl": b"application/x-ndjson; charset=utf-8"}
+JsonRequest = Request[Any, Any, Any]
+_encoder = msgspec.json.Encoder()
+
+
+def safe_cell(value: object) -> str:
+    """A CSV cell that no spreadsheet takes for a formula: such a first character gets a leading apostrophe."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    text = "" if value is None else str(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def csv_lines(rows: Iterable[Sequence[object]]) -> bytes:
+    """RFC 4180: CRLF, quotes where needed."""
+    out = StringIO()
+    csv.writer(out, lineterminator="\r\n").writerows([safe_cell(value) for value in row] for row in rows)
+    return out.getvalue().encode()
+
+
+def _csv(rows: Sequence[TaskRow]) -> bytes:
+    return csv_lines([getattr(shown, name) for name in COLUMNS] for shown in map(shapes.task, rows))
+
+
+def _jsonl(rows: Sequence[TaskRow]) -> bytes:
+    return _encoder.encode_lines([shapes.task(row) for row in rows])
+
+
+class Slots:
+    """How many exports run."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def take(self) -> None:
+        """Raises TooMany when all are taken."""
+        if self.taken >= AT_ONCE:
+            raise TooMany(f"{AT_ONCE} exports are running; try again when one has ended", retry_after_s=5)
+        self.taken += 1
+
+
+class Export(msgspec.Struct, frozen=True):
+    """One export, as an ASGI application that gives its slot back."""
+
+    web: Web
+    wanted: Filters
+    format: str
+    slots: Slots
+    may_go_on: Callable[[], Awaitable[bool]]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send page after page; ends short, and visibly so, when the caller lost the right or does not read."""
+        del scope, receive
+        self.slots.take()
+        try:
+            await self._run(send)
+        finally:
+            self.slots.taken -= 1
+
+    async def _run(self, send: Send) -> None:
+        disposition = f'attachment; filename="tasks.{self.format}"'.encode()
+        headers = [(b"content-type", _TYPES[self.format]), (b"content-disposition", disposition)]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        after, now = 0, self.web.clock.now()
+        piece = csv_lines([COLUMNS]) if self.format == "csv" else b""
+        while rows := await self._rows(after, now):
+            after = rows[-1].task.pk
+            piece += _csv(rows) if self.format == "csv" else _jsonl(rows)
+            await _send(send, piece, more=True)
+            piece = b""
+            if not await self.may_go_on():
+                raise ConnectionAbortedError("the caller may not see this any more")
+        await _send(send, piece, more=False)
+
+    async def _rows(self, after_pk: int, now: Instant) -> list[TaskRow]:
+        return await self.web.db.read(lambda conn: task_page.walk(conn, self.wanted, now, after_pk, PAGE))
+
+
+async def _send(send: Send, piece: bytes, *, more: bool) -> None:
+    async with asyncio.timeout(SEND_WITHIN_S):
+        await send({"type": "http.response.body", "body": piece, "more_body": more})
+
+
+@get(
+    "/api/v1/tasks/export",
+    opt={"action": "see", "query": ("format", *FILTERS), "media_types": ("text/csv", "application/x-ndjson")},
+    sync_to_thread=False,
+)
+def export(request: JsonRequest, web: Web, actor: Actor) -> ASGIApp:
+    """All tasks under the same filters: `format=csv` or `jsonl` (exact)."""
+    query = Query.of_pairs(request.query_params.multi_items())
+    wanted, kind = filters_of(query, actor, web.visibility), query.choice("format", _TYPES, "csv")
+    slots: Slots = request.app.state.setdefault("export_slots", Slots())
+
+    async def may_go_on() -> bool:
+        identity = await identify(web, request)
+        return identity is not None and roles.may(identity.actor, "see") and _as_before(identity.actor, actor)
+
+    return Export(web, wanted, kind, slots, may_go_on)
+
+
+def _as_before(now: Actor, then: Actor) -> bool:
+    return (now.role, now.groups) == (then.role, then.groups)
+
+
+ROUTES: list[HTTPRouteHandler] = [export]
