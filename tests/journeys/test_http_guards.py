@@ -1,4 +1,4 @@
-"""What every route keeps: sign-in, CSRF, actions, headers. The walks cover new routes by themselves. RELIABILITY R142-R146, R155."""
+"""What every route keeps: sign-in, CSRF, actions, headers; new routes are walked too. RELIABILITY R142-R146, R155."""
 
 import json
 import re

@@ -62,13 +62,14 @@ def test_R152_many_addresses_make_at_most_50_guesses_a_minute_on_one_account() -
 
 
 def test_R152_nobody_waits_longer_than_two_seconds_for_their_turn() -> None:
-    throttle, turns = Throttle(), []
+    throttle, turns, waits = Throttle(), [], []
     for stranger in range(60):
         try:
             turns.append(throttle.begin(Caller("ada", f"10.0.0.{stranger}"), NOW))
         except TooMany as refused:
-            assert refused.extra["retry_after_s"] <= 2
+            waits.append(refused.extra["retry_after_s"])
     assert max(turns) <= 2.0
+    assert max(waits) <= 2.0
 
 
 def test_R152_a_browser_that_signed_in_before_is_not_slowed_by_strangers() -> None:

@@ -6,6 +6,7 @@ listed.
 """
 
 import re
+from itertools import pairwise
 
 from taskdash.errors import BadField
 
@@ -57,7 +58,7 @@ def is_common(password: str, user: str = "") -> bool:
 
 
 def _is_walk(text: str) -> bool:
-    steps = list(zip(text, text[1:], strict=False))
+    steps = list(pairwise(text))
     return sum(_is_step(a, b) for a, b in steps) >= _WALKED * len(steps)
 
 

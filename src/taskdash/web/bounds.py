@@ -19,7 +19,7 @@ from taskdash.web.headers import plain_problem
 HEADER_BYTES, HEADERS, URL_BYTES = 32 * 1024, 100, 8 * 1024
 HEADER_S = 10.0
 BODY_WINDOW_S, BODY_WINDOW_BYTES = 10.0, 10 * 1024
-LINGER_S = 2.0
+LINGER_S, THROWN_AWAY_BYTES = 2.0, 4 * 1024 * 1024
 CHUNK_OVERHEAD_BYTES, CHUNK_OVERHEAD_FACTOR = 16 * 1024, 8
 MOST_CONNECTIONS, MOST_PER_ADDRESS = 4_096, 256
 _SENTENCES = {
@@ -65,6 +65,8 @@ class _Phase(Enum):
     """Between requests: uvicorn's keep-alive timer runs, or ours before the first."""
     HEAD = 2
     BODY = 3
+    OVER = 4
+    """Refused: what still comes is thrown away, so that the client reads why before the connection is gone."""
 
 
 class _Refused(Exception):
@@ -99,6 +101,10 @@ class BoundedHttp(HttpToolsProtocol):
         if self._phase is _Phase.IDLE:
             self._enter(_Phase.HEAD)
         self._raw_bytes += len(data)
+        if self._phase is _Phase.OVER:
+            if self._raw_bytes > THROWN_AWAY_BYTES:
+                self.transport.abort()
+            return
         super().data_received(data)
         if self._phase is _Phase.HEAD and self._raw_bytes > HEADER_BYTES + URL_BYTES:
             self._end(431)
@@ -142,9 +148,11 @@ class BoundedHttp(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
+        """The request is whole; the connection of one that was answered before is not kept."""
         self._enter(_Phase.IDLE)
         super().on_message_complete()
+        if self.cycle is not None and self.cycle.response_complete:
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """An answer before the end of the body ends the connection: nobody reads the rest (R84)."""
@@ -164,6 +172,8 @@ class BoundedHttp(HttpToolsProtocol):
             self._wait(HEADER_S, self._end, 408)
         elif phase is _Phase.BODY:
             self._wait(BODY_WINDOW_S, self._look_at_body)
+        elif phase is _Phase.OVER:
+            self._wait(LINGER_S, self.transport.abort)
         else:
             self._wait(None)
 
@@ -185,9 +195,17 @@ class BoundedHttp(HttpToolsProtocol):
         raise _Refused
 
     def _end(self, status: int) -> None:
-        """Answer, unless an answer is under way, and close."""
-        if self.transport.is_closing():
+        """Answer and close; when an answer is under way already, close."""
+        if self.transport.is_closing() or self._phase is _Phase.OVER:
             return
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
-            self.transport.write(plain_problem(status, _SENTENCES[status]))
-        self.transport.close()
+        running = self.cycle is not None and not self.cycle.response_complete
+        if running and self.cycle.response_started:
+            self.transport.close()
+            return
+        if running:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self._enter(_Phase.OVER)
+        self.transport.write(plain_problem(status, _SENTENCES[status]))
+        self.transport.write_eof()
+        self.flow.resume_reading()
