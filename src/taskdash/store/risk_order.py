@@ -13,14 +13,25 @@ from taskdash.model.instants import Instant
 from taskdash.model.records import Task
 from taskdash.store import counters, sqlite
 from taskdash.store.tables import services, tasks
-from taskdash.store.task_filters import IS_ADRIFT, SHOULD_RUN, Filters, Row, Term, absent_users, is_blind, is_listed, terms
+from taskdash.store.task_filters import (
+    IS_ADRIFT,
+    SHOULD_RUN,
+    Filters,
+    Row,
+    Term,
+    absent_users,
+    expected,
+    is_blind,
+    is_listed,
+    terms,
+)
 from taskdash.store.task_page import Key, Page, rows_of
 from taskdash.store.tasks import SHAPE
 
 c, s = tasks.c, services.c
 KINDS: tuple[type, ...] = (int, str)
-FEW = 3_000
-"""Up to so many rows of a class are taken by its index and sorted; more are met soon enough on the walk by id."""
+SORTED_COSTS = 1.5
+"""A row that is taken by another index and then sorted, against one that is met on the walk by id."""
 
 
 class _Class(Struct, frozen=True):
@@ -63,7 +74,7 @@ def _classes(conn: Connection, now: Instant) -> list[_Class]:
         _of_services(conn, s.state == "unknown"),
         _of_services(conn, is_blind(now)),
         _Class(IS_ADRIFT, 1, "tasks_adrift", IS_ADRIFT),
-        _Class(true(), FEW + 1),
+        _Class(true(), max(1, counters.total(conn))),
     ]
 
 
@@ -84,17 +95,26 @@ def _of_class(
     limit: int,
 ) -> list[Task]:
     one = classes[rank]
-    query = select(*SHAPE.columns).where(is_listed(wanted), c.id > after_id).order_by(c.id).limit(limit)
-    rare = min((t for t in found_terms if t.lead is not None and t.rows is not None), key=lambda t: t.rows or 0, default=None)
-    lead, index = None, sqlite.ID_INDEX
-    if rare is not None and (rare.rows or 0) < min(one.rows, FEW):
-        lead, index = rare.lead, rare.index
-    elif one.lead is not None and one.rows <= FEW:
-        lead, index = one.lead, one.index
-    query = query.where(one.where, *(term.where for term in found_terms))
+    query = select(*SHAPE.columns).where(is_listed(wanted), c.id > after_id, one.where).order_by(c.id).limit(limit)
+    query = query.where(*(term.where for term in found_terms))
     query = query.where(*(not_(before.where) for before in classes[:rank] if before.rows))
+    lead, index = _cheapest(conn, wanted, found_terms, one, limit)
     if lead is not None:
         query = query.where(lead)
     if index and not wanted.gone:
         query = query.with_hint(tasks, f"INDEXED BY {index}", "sqlite")
     return list(SHAPE.records(conn, query))
+
+
+def _cheapest(
+    conn: Connection, wanted: Filters, found_terms: Sequence[Term], one: _Class, limit: int
+) -> tuple[Row | None, str]:
+    """By the class's own rows, by a filter's, or by id until the page is full."""
+    total = max(1, counters.total(conn))
+    passing = expected(conn, wanted, found_terms, total) * min(1.0, one.rows / total)
+    plans: list[tuple[float, Row | None, str]] = [(min(limit * total / max(passing, 0.5), total), None, sqlite.ID_INDEX)]
+    if one.lead is not None:
+        plans.append((one.rows * SORTED_COSTS, one.lead, one.index))
+    plans += [(t.rows * SORTED_COSTS, t.lead, t.index) for t in found_terms if t.lead is not None and t.rows is not None]
+    _cost, lead, index = min(plans, key=lambda plan: plan[0])
+    return lead, index

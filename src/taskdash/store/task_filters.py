@@ -4,7 +4,7 @@ A `Term` is one filter: `where` tests a row met on the way, `index` (when there 
 The states of services and the absence of people are joined, never copied into tasks (DESIGN 4). SPEC 3 (stale), 6 (at risk).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -20,6 +20,8 @@ c, s = tasks.c, services.c
 NONE = "none"
 """As user, group, service or liveness: those without one."""
 Row = ColumnElement[bool]
+GUESS = 0.1
+"""The share of rows that pass a filter of which nothing is known."""
 NEWEST = 15_000
 """A text too short for the search index is sought among so many newest tasks (STORE.md)."""
 
@@ -57,6 +59,8 @@ class Term(Struct, frozen=True):
     lead: Row | None = None
     """The condition by which the index is entered; None: it cannot lead."""
     is_single: bool = False
+    least: int = 0
+    """At least so many rows pass."""
 
 
 def terms(conn: Connection, wanted: Filters, now: Instant) -> list[Term]:
@@ -70,9 +74,31 @@ def terms(conn: Connection, wanted: Filters, now: Instant) -> list[Term]:
     if wanted.q.strip():
         found.append(_text(conn, wanted))
     if wanted.visible_to is not None:
-        mine = (c.user == wanted.visible_to.user, c.group_id == "", c.group_id.in_(wanted.visible_to.groups))
-        found.append(Term(or_(*mine)))
+        found.append(_visible(conn, wanted.visible_to))
     return found
+
+
+def _visible(conn: Connection, who: Visible) -> Term:
+    groups = ["", *who.groups]
+    own, shared = c.user == who.user, c.group_id.in_(groups)
+    parts = [
+        Part(own, _pks("tasks_user", own), counters.count(conn, "user", [who.user])),
+        Part(shared, _pks("tasks_group", shared), counters.count(conn, "group", groups)),
+    ]
+    return _either(parts, True)
+
+
+def expected(conn: Connection, wanted: Filters, found: Sequence[Term], total: int) -> float:
+    """About how many rows pass all filters: pairs with status are known, the rest is taken as independent."""
+    passing, known = float(total), False
+    for kind, values in (("user", wanted.user), ("group", wanted.group)):
+        if values and wanted.status and not known:
+            passing, known = float(counters.count(conn, kind, _plain(values), wanted.status)), True
+            spared = {id(term) for term in found if term.index in {"tasks_status", f"tasks_{kind}"}}
+            found = [term for term in found if id(term) not in spared]
+    for term in found:
+        passing *= GUESS if term.rows is None else min(1.0, term.rows / total)
+    return passing
 
 
 def is_listed(wanted: Filters) -> Row:
@@ -92,7 +118,7 @@ def _of_columns(conn: Connection, wanted: Filters) -> Iterator[Term]:
         (c.group_id, "tasks_group", "group", wanted.group),
     ):
         if values:
-            yield _column(column, index, _plain(values), counters.count(conn, kind, _plain(values), wanted.status))
+            yield _column(column, index, _plain(values), counters.count(conn, kind, _plain(values)))
     if wanted.service:
         values_ = _plain(wanted.service)
         total = conn.execute(select(func.coalesce(func.sum(s.task_total), 0)).where(s.id.in_(values_))).scalar_one()
@@ -201,7 +227,7 @@ def _either(parts: list[Part], wanted: bool) -> Term:
         return Term(not_(where))
     some = [part for part in parts if part.rows]
     lead = c.pk.in_(union(*(part.pks for part in some or parts[:1])))
-    return Term(where, sum(part.rows for part in some), "", lead)
+    return Term(where, sum(part.rows for part in some), "", lead, least=max(part.rows for part in parts))
 
 
 def _text(conn: Connection, wanted: Filters) -> Term:

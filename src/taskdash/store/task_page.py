@@ -17,7 +17,7 @@ from taskdash.rules import risk
 from taskdash.rules.risk import Reason
 from taskdash.store import counters, sqlite
 from taskdash.store.tables import services, tasks, users
-from taskdash.store.task_filters import Filters, Term, is_listed, terms
+from taskdash.store.task_filters import Filters, Term, expected, is_listed, terms
 from taskdash.store.tasks import SHAPE
 
 c = tasks.c
@@ -40,6 +40,7 @@ _ORDERS = {
     "id": (("id",), sqlite.ID_INDEX),
 }
 SORTS = {sign + name: Sort(columns, sign == "-", index) for name, (columns, index) in _ORDERS.items() for sign in ("", "-")}
+_UNORDERED = Sort((), False, "")
 KINDS: dict[str, tuple[type, ...]] = {
     name: (*(str if column in {"name", "status", "id"} else int for column in sort.columns), int)
     for name, sort in SORTS.items()
@@ -112,7 +113,7 @@ def _planned(conn: Connection, wanted: Filters, found: Sequence[Term], order: So
     ordered = query.order_by(*(column.desc() for column in columns)) if order.descending else query.order_by(*columns)
     if wanted.gone:
         return ordered.where(*(term.where for term in found)).with_hint(tasks, "INDEXED BY tasks_gone_at", "sqlite")
-    plan = cheapest(conn, found, order, limit)
+    plan = cheapest(conn, wanted, found, order, limit)
     for term in found:
         ordered = ordered.where(term.lead if term is plan.lead and term.lead is not None else term.where)
     return ordered.with_hint(tasks, f"INDEXED BY {plan.index}", "sqlite") if plan.index else ordered
@@ -126,14 +127,11 @@ class Plan(Struct, frozen=True):
     lead: Term | None = None
 
 
-def cheapest(conn: Connection, found: Sequence[Term], order: Sort, limit: int) -> Plan:
+def cheapest(conn: Connection, wanted: Filters, found: Sequence[Term], order: Sort, limit: int) -> Plan:
     """The plan that reads the fewest rows."""
     total = max(1, counters.total(conn))
-    passing = float(total)
-    for term in found:
-        if term.rows is not None:
-            passing *= min(1.0, term.rows / total)
-    walked = limit * total / max(passing, 0.5)
+    passing = expected(conn, wanted, found, total)
+    walked = min(limit * total / max(passing, 0.5), total)
     return min(_plans(found, order, limit, passing, walked), key=lambda plan: plan.cost)
 
 
@@ -148,29 +146,42 @@ def _plans(found: Sequence[Term], order: Sort, limit: int, passing: float, walke
 
 
 def count(conn: Connection, wanted: Filters, now: Instant, cap: int = CAP) -> int:
-    """How many pass, counted up to `cap` + 1."""
-    found = terms(conn, wanted, now)
-    if not found and not wanted.gone:
-        return min(counters.total(conn), cap + 1)
-    if len(found) == 1 and found[0].is_single and found[0].rows is not None and not wanted.gone:
-        return min(found[0].rows, cap + 1)
-    return counted(conn, wanted, found, cap)
+    """How many pass, counted up to `cap` + 1: by the counters where they know, else by looking at rows."""
+    known = None if wanted.gone else counted_already(conn, wanted)
+    if known is None:
+        known = _counted(conn, wanted, terms(conn, wanted, now), cap)
+    return min(known, cap + 1)
 
 
-def counted(conn: Connection, wanted: Filters, found: Sequence[Term], cap: int) -> int:
-    """The same by looking at rows."""
+def counted_already(conn: Connection, wanted: Filters) -> int | None:
+    """The exact number where status, user and group are all that is asked, of the last two at most one."""
+    plain = Filters(status=wanted.status, user=wanted.user, group=wanted.group)
+    if wanted != plain or (wanted.user and wanted.group):
+        return None
+    if wanted.user or wanted.group:
+        kind, values = ("user", wanted.user) if wanted.user else ("group", wanted.group)
+        return counters.count(conn, kind, ["" if value == "none" else value for value in values], wanted.status)
+    return counters.of_status(conn, wanted.status) if wanted.status else counters.total(conn)
+
+
+def _counted(conn: Connection, wanted: Filters, found: Sequence[Term], cap: int) -> int:
+    if len(found) == 1 and found[0].least > cap:
+        return cap + 1
     inner = chosen(conn, wanted, found, c.pk).limit(cap + 1).subquery()
     return int(conn.execute(select(func.count()).select_from(inner)).scalar_one())
 
 
 def chosen(conn: Connection, wanted: Filters, found: Sequence[Term], *columns: ColumnElement[Any]) -> Select[Any]:
-    """The rows that pass, in no order."""
-    plan = cheapest(conn, found, SORTS["-updated_at"], CAP)
+    """The rows that pass, in no order: by a filter's index, or straight through the table."""
+    plan = cheapest(conn, wanted, found, _UNORDERED, CAP)
     query = select(*columns).where(is_listed(wanted))
     for term in found:
         query = query.where(term.lead if term is plan.lead and term.lead is not None else term.where)
-    hint = "tasks_gone_at" if wanted.gone else plan.index
-    return query.with_hint(tasks, f"INDEXED BY {hint}", "sqlite") if hint else query
+    if wanted.gone:
+        return query.with_hint(tasks, "INDEXED BY tasks_gone_at", "sqlite")
+    straight = plan.lead is None
+    hint = "NOT INDEXED" if straight else f"INDEXED BY {plan.index}" if plan.index else ""
+    return query.with_hint(tasks, hint, "sqlite") if hint else query
 
 
 def ids(conn: Connection, wanted: Filters, now: Instant, limit: int) -> list[str]:
