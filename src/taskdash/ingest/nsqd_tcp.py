@@ -15,7 +15,7 @@ from taskdash.errors import StoreRefused
 from taskdash.health import Inputs, Parts
 from taskdash.ingest.inbox import Inbox
 from taskdash.ingest.producer import Limits, Producer
-from taskdash.model.instants import Instant
+from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Message
 from taskdash.wire import nsq
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from taskdash.ingest.producer import _Owed
 
 INPUT = "nsq"
-_LOOK_EVERY_S = 0.5
+_LOOK_EVERY_S, _STALL_S = 0.5, 1.0
 _MOST_STRANGE_TOPICS = 100
 _Taken = tuple[Producer, str, "_Owed", list[Message]]
 
@@ -60,7 +60,9 @@ class NsqdTcp:
         self._empty.set()
         self._server: asyncio.Server | None = None
         self.strange_topics: Counter[str] = Counter()
-        """Topics that are not ours, with how often they were published to."""
+        """Topics that are not ours, with who published to them, and how often."""
+        self.is_draining = False
+        self._looked_at: Instant = clock.now()
 
     async def start(self, host: str, port: int) -> tuple[str, int]:
         """Listen; the address in use. Raises OSError when it is taken."""
@@ -69,6 +71,7 @@ class NsqdTcp:
         )
         self._parts.report("nsq")
         self._inputs.report(INPUT, healthy=True)
+        self._looked_at = self._clock.now()
         name = self._server.sockets[0].getsockname()
         return str(name[0]), int(name[1])
 
@@ -78,11 +81,19 @@ class NsqdTcp:
 
     async def _look(self) -> None:
         now = self._clock.now()
+        stall = now - self._looked_at - seconds(_LOOK_EVERY_S)
+        self._looked_at = now
         for producer in list(self._producers):
+            if stall > seconds(_STALL_S):
+                producer.forgive(stall)
             producer.beat(now)
+        if not self.is_draining:
+            reason = self._inbox.why_deaf(self._parts)
+            self._inputs.report(INPUT, healthy=not reason, reason=reason)
 
     async def drain(self, deadline_s: float) -> None:
         """Stop accepting, answer what was taken in, close."""
+        self.is_draining = True
         self._inputs.report(INPUT, healthy=False, reason="TaskDash is stopping")
         if self._server is not None:
             self._server.close()
@@ -117,10 +128,19 @@ class NsqdTcp:
         if not self._producers:
             self._empty.set()
 
-    def saw_strange_topic(self, topic: str, peer: str) -> None:
-        """Count a topic that is not ours, with who sent it."""
-        if len(self.strange_topics) < _MOST_STRANGE_TOPICS or f"{topic} from {peer}" in self.strange_topics:
-            self.strange_topics[f"{topic} from {peer}"] += 1
+    @property
+    def is_crowded(self) -> bool:
+        """True when producers must wait before more is read."""
+        return self._inbox.is_crowded
+
+    def saw_strange_topic(self, topic: str, producer: Producer) -> None:
+        """Count a topic that is not ours, with its sender; the first time list it among the dead letters, without body."""
+        seen = f"{topic} from {producer.address}"
+        if seen in self.strange_topics:
+            self.strange_topics[seen] += 1
+        elif len(self.strange_topics) < _MOST_STRANGE_TOPICS:
+            self.strange_topics[seen] = 1
+            self._inbox.put([Message(topic, b"", self._stamp(), INPUT, producer.peer)], lambda _refused: None)
 
     def take(self, producer: Producer, command: nsq.Publish, owed: "_Owed") -> None:
         """Messages of one command; they go on with all that came in the same read."""

@@ -26,7 +26,7 @@ VERSION = "1.3.0"
 """What clients and nsqadmin take us for: the nsqd whose protocol this is."""
 MOST_UNANSWERED, MOST_UNANSWERED_BYTES = 1_024, 8 * 1024 * 1024
 MOST_UNSENT_BYTES = 64 * 1024
-HEARTBEAT_S = 30.0
+HEARTBEAT_S, LINGER_S, HANDSHAKE_S = 30.0, 2.0, 10.0
 
 
 class Limits(Struct, frozen=True):
@@ -61,8 +61,11 @@ class Producer(asyncio.Protocol):
         self._transport: Any = None
         self._ending = False
         self._closed = False
+        self._lingers_since: Instant | None = None
         self._peer_is_slow = False
         self._reading_paused = False
+        self._said_all = False
+        self._wants_tls = self._is_handshaking = False
         self._is_secure = False
         self._is_known = not auth
         self.address = self.peer = ""
@@ -73,23 +76,25 @@ class Producer(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: Any) -> None:
-        """Admit the peer, or tell it why not; also called again when TLS is up."""
+        """Admit the peer, or tell it why not."""
         self._transport = transport
         transport.set_write_buffer_limits(high=MOST_UNSENT_BYTES)
-        if self.peer:
-            return
         name = transport.get_extra_info("peername")
         self.address, self.peer = (str(name[0]), f"{name[0]}:{name[1]}") if name else ("?", "?")
         if refusal := self._endpoint.admit(self):
-            self._fail(refusal)
+            self._owe(nsq.frame(nsq.ERROR, refusal.encode()))
+            self.end()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The peer has gone, or was ended by us; what it sent is stored all the same."""
-        self._closed = True
-        self._endpoint.gone(self)
+        """The peer has gone, or was ended by us; what it sent is stored all the same. May come twice (a failed handshake)."""
+        if not self._closed:
+            self._closed = True
+            self._endpoint.gone(self)
 
     def eof_received(self) -> bool:
         """The peer has said all; it still gets its answers."""
+        if self._lingers_since is not None:
+            return False
         self.end()
         return not self._is_secure
 
@@ -107,9 +112,14 @@ class Producer(asyncio.Protocol):
         """Obey the commands that are whole now."""
         if self._ending:
             return
-        self.last_heard_at = self._clock.now()
-        for command in self._reader.feed(data):
-            self._obey(command)
+        commands = self._reader.feed(data)
+        if commands:
+            self.last_heard_at = self._clock.now()
+        for command in commands:
+            if self._wants_tls:
+                self._fail("E_INVALID nothing may come between IDENTIFY and the TLS handshake")
+            else:
+                self._obey(command)
             if self._ending:
                 break
         self._endpoint.flush_puts()
@@ -133,7 +143,7 @@ class Producer(asyncio.Protocol):
         elif not self._is_known:
             self._fail(f"E_AUTH_FIRST AUTH required before {command.command}")
         elif command.topic not in self._endpoint.topics:
-            self._endpoint.saw_strange_topic(command.topic, self.peer)
+            self._endpoint.saw_strange_topic(command.topic, self)
             wanted = " and ".join(self._endpoint.topics)
             text = f'E_BAD_TOPIC {command.command} topic name "{command.topic}" is not one of TaskDash\'s: {wanted}'
             self._owe(nsq.frame(nsq.ERROR, text.encode()))
@@ -157,11 +167,8 @@ class Producer(asyncio.Protocol):
         if not wish.feature_negotiation:
             self._owe(nsq.OK)
             return
-        goes_secure = wish.tls_v1 and self._tls is not None and not self._is_secure
-        self._owe(nsq.frame(nsq.RESPONSE, self._features(wish, goes_secure)))
-        if goes_secure:
-            self.flush()
-            self._endpoint.start_tls(self)
+        self._wants_tls = wish.tls_v1 and self._tls is not None and not self._is_secure
+        self._owe(nsq.frame(nsq.RESPONSE, self._features(wish, self._wants_tls)))
 
     def _features(self, wish: nsq.Identify, goes_secure: bool) -> bytes:
         return msgspec.json.encode(
@@ -183,17 +190,26 @@ class Producer(asyncio.Protocol):
         )
 
     async def secure(self) -> None:
-        """Take TLS up in place; the second answer of IDENTIFY goes inside it."""
-        loop = asyncio.get_running_loop()
-        transport = await loop.start_tls(self._transport, self, self._tls, server_side=True)  # type: ignore[arg-type]
+        """Take TLS up in place; the second answer of IDENTIFY goes inside it. Raises OSError when the peer cannot."""
+        transport, loop = self._transport, asyncio.get_running_loop()
+        self._transport = await loop.start_tls(
+            transport,
+            self,
+            self._tls,  # type: ignore[arg-type]
+            server_side=True,
+            ssl_handshake_timeout=HANDSHAKE_S,
+        )
+        self._transport.set_write_buffer_limits(high=MOST_UNSENT_BYTES)
         self._is_secure = True
-        self._transport = transport
+        self._wants_tls = self._is_handshaking = self._reading_paused = False
         self._owe(nsq.OK)
         self.flush()
 
     def _authenticate(self, command: nsq.Auth) -> None:
         if not self._auth:
             self._fail("E_AUTH_DISABLED AUTH disabled")
+        elif self._is_known:
+            self._fail("E_INVALID AUTH already set")
         elif not hmac.compare_digest(command.secret, self._auth.encode()):
             self._fail("E_UNAUTHORIZED AUTH no authorizations found")
         else:
@@ -209,7 +225,6 @@ class Producer(asyncio.Protocol):
     def _fail(self, text: str) -> None:
         self._owe(nsq.frame(nsq.ERROR, safe_text(text).encode()))
         self._ending = True
-        self.flush()
 
     def flush(self) -> None:
         """Send what is answered, in the order of the commands, as one write."""
@@ -220,15 +235,39 @@ class Producer(asyncio.Protocol):
             ready.append(owed.frame or b"")
             if ready[-1][7:8] == b"\x01" and b"_FAILED" in ready[-1][:32]:
                 self._owed.clear()
-        if ready and not self._closed:
+        if self._closed or self._lingers_since is not None or self._is_handshaking:
+            return
+        if ready:
             self._transport.write(b"".join(ready))
-        if self._ending and not self._owed and not self._closed:
+        if not self._owed and self._ending:
+            self._leave()
+        elif not self._owed and self._wants_tls:
+            self._start_tls()
+        else:
+            self._adjust_reading()
+
+    def _start_tls(self) -> None:
+        """Only when every earlier answer has left in the clear; from here on the bytes belong to the handshake."""
+        if not self._reader.is_between_commands:
+            self.abort()
+            return
+        self._is_handshaking = True
+        self._transport.pause_reading()
+        self._endpoint.start_tls(self)
+
+    def _leave(self) -> None:
+        """Close so that the peer can read the last word: a close over unread bytes would reset the connection."""
+        if self._is_secure or self._endpoint.is_draining or self._said_all:
             self._transport.close()
-        self._adjust_reading()
+            return
+        self._lingers_since = self._clock.now()
+        self._transport.write_eof()
+        if self._reading_paused:
+            self._transport.resume_reading()
 
     def _adjust_reading(self) -> None:
         too_much = len(self._owed) >= MOST_UNANSWERED or self._owed_bytes >= MOST_UNANSWERED_BYTES
-        wanted = self._peer_is_slow or too_much
+        wanted = self._peer_is_slow or too_much or self._endpoint.is_crowded
         if wanted == self._reading_paused or self._closed or self._transport.is_closing():
             return
         self._reading_paused = wanted
@@ -242,7 +281,12 @@ class Producer(asyncio.Protocol):
 
     def beat(self, now: Instant) -> None:
         """Send `_heartbeat_` when it is time; end a peer from which nothing came for two intervals (R77)."""
-        if not self.heartbeat_s or self._ending:
+        if self._lingers_since is not None and now - self._lingers_since > seconds(LINGER_S):
+            self.abort()
+        if self._ending or self._is_handshaking:
+            return
+        self._adjust_reading()
+        if not self.heartbeat_s:
             return
         interval = seconds(self.heartbeat_s)
         if not self._reading_paused and now - self.last_heard_at > 2 * interval:
@@ -251,12 +295,17 @@ class Producer(asyncio.Protocol):
             self.last_beat_at = now
             self._transport.write(nsq.HEARTBEAT)
 
+    def forgive(self, stall: Instant) -> None:
+        """TaskDash itself stood still for so long: that is not the peer's silence (RELIABILITY R41)."""
+        self.last_heard_at += stall
+
     def end(self) -> None:
         """Read no more, send what is owed, close."""
-        self._ending = True
+        self._ending = self._said_all = True
         self.flush()
 
     def abort(self) -> None:
         """Close at once."""
         if not self._closed:
             self._transport.abort()
+            self.connection_lost(None)
