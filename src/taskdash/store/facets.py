@@ -3,10 +3,13 @@
 Without filters they come from counters; with filters from at most 10,001 rows a facet, and `capped` says so.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
+from typing import Any
 
 from msgspec import Struct, structs
-from sqlalchemy import ColumnElement, Connection, func, or_, select
+from sqlalchemy import Connection, func, or_, select
 
 from taskdash.model.instants import Instant
 from taskdash.store import counters
@@ -42,42 +45,80 @@ class Facets(Struct, frozen=True):
 
 
 _NAMES = ("status", "service", "user", "group", "liveness")
-_COLUMNS = {"status": c.status, "service": c.service_id, "user": c.user, "group": c.group_id}
 
 
 def facets(conn: Connection, wanted: Filters, now: Instant) -> Facets:
     """All of them, and the counts of what most people look for."""
-    buckets = {name: _facet(conn, wanted, name, now) for name in _NAMES}
-    total = count(conn, wanted, now)
-    numbers = {
-        "at_risk": count(conn, structs.replace(wanted, at_risk=True), now),
-        "unowned": count(conn, structs.replace(wanted, user=("none",)), now),
-        "stale": count(conn, structs.replace(wanted, stale=True), now),
-        "should_run": count(conn, structs.replace(wanted, schedule=("should_run",)), now),
-    }
-    return Facets(total, total > CAP, **buckets, **numbers)  # type: ignore[arg-type]  # both are made of the right names
+    sample = None if wanted == Filters() else Sample(conn, wanted, now)
+    buckets = {name: _facet(conn, wanted, name, sample, now) for name in _NAMES}
+    total = count(conn, wanted, now) if sample is None or sample.is_cut else len(sample.rows)
+    made: dict[str, Any] = {**buckets, **_numbers(conn, wanted, sample, now)}
+    return Facets(total, total > CAP, **made)
 
 
-def _facet(conn: Connection, wanted: Filters, name: str, now: Instant) -> list[Bucket]:
+class Sample:
+    """The rows that pass, up to 10,001, read once for all facets that they can answer."""
+
+    def __init__(self, conn: Connection, wanted: Filters, now: Instant) -> None:
+        columns = (c.status, c.service_id, c.user, c.group_id, c.schedule)
+        query = chosen(conn, wanted, terms(conn, wanted, now), *columns).limit(CAP + 1)
+        self.rows: Sequence[Any] = conn.execute(query).all()
+        self.is_cut = len(self.rows) > CAP
+        self._conn = conn
+
+    def buckets(self, name: str) -> list[Bucket]:
+        """The counts of one facet."""
+        if name == "liveness":
+            return self._states()
+        return _largest(Counter(map(itemgetter(_PLACE[name]), self.rows)))
+
+    def _states(self) -> list[Bucket]:
+        of_services = Counter(map(itemgetter(_PLACE["service"]), self.rows))
+        query = select(s.id, s.state).where(s.id.in_([key for key in of_services if key]))
+        states: Counter[str] = Counter()
+        for service_id, state in self._conn.execute(query):
+            states[state] += of_services[service_id]
+        return _largest(states)
+
+    def number(self, name: str, value: str) -> int:
+        """How many rows have this value."""
+        return sum(1 for row in self.rows if row[_PLACE[name]] == value)
+
+
+_PLACE = {"status": 0, "service": 1, "user": 2, "group": 3, "schedule": 4}
+
+
+def _facet(conn: Connection, wanted: Filters, name: str, sample: Sample | None, now: Instant) -> list[Bucket]:
     without = structs.replace(wanted, **{name: ()})
     if without == Filters():
         return _unfiltered(conn, name)
-    if name == "liveness":
-        return _liveness(conn, without, now)
-    return _grouped(conn, without, _COLUMNS[name], now)
+    if sample is None or without != wanted:
+        sample = Sample(conn, without, now)
+    return sample.buckets(name)
+
+
+def _numbers(conn: Connection, wanted: Filters, sample: Sample | None, now: Instant) -> dict[str, int]:
+    asked = {
+        "at_risk": structs.replace(wanted, at_risk=True),
+        "unowned": structs.replace(wanted, user=("none",)),
+        "stale": structs.replace(wanted, stale=True),
+        "should_run": structs.replace(wanted, schedule=("should_run",)),
+    }
+    known: dict[str, int] = {}
+    if sample is not None and not sample.is_cut and not wanted.user and not wanted.schedule:
+        known = {"unowned": sample.number("user", ""), "should_run": sample.number("schedule", "should_run")}
+    return {name: known[name] if name in known else count(conn, narrowed, now) for name, narrowed in asked.items()}
 
 
 def _unfiltered(conn: Connection, name: str) -> list[Bucket]:
     if name == "status":
-        found: Mapping[str, int] = counters.by_status(conn)
-    elif name in {"user", "group"}:
-        found = counters.by_value(conn, name, LARGEST)
-    elif name == "service":
-        query = select(s.id, s.task_total).where(s.task_total > 0).order_by(s.task_total.desc()).limit(LARGEST)
-        found = {row[0]: row[1] for row in conn.execute(query)}
-    else:
-        found = _states(conn)
-    return _buckets(found)
+        return _largest(counters.by_status(conn))
+    if name in {"user", "group"}:
+        return _largest(counters.by_value(conn, name, LARGEST))
+    if name == "service":
+        query = select(s.id, s.task_total).where(s.task_total > 0).order_by(s.task_total.desc(), s.id).limit(LARGEST)
+        return [Bucket(row[0], row[1]) for row in conn.execute(query)]
+    return _largest(_states(conn))
 
 
 def _states(conn: Connection) -> dict[str, int]:
@@ -85,24 +126,11 @@ def _states(conn: Connection) -> dict[str, int]:
     total = func.sum(s.task_total)
     others = select(s.state, total).where(or_(s.state < "up", s.state > "up")).group_by(s.state)
     found = {row[0]: int(row[1]) for row in conn.execute(others) if row[1]}
-    owned = conn.execute(select(func.count()).where(c.service_id == "", c.gone_at.is_(None))).scalar_one()
-    up = counters.total(conn) - sum(found.values()) - int(owned)
+    unserved = conn.execute(select(func.count()).where(c.service_id == "", c.gone_at.is_(None))).scalar_one()
+    up = counters.total(conn) - sum(found.values()) - int(unserved)
     return found | ({"up": up} if up > 0 else {})
 
 
-def _grouped(conn: Connection, wanted: Filters, column: ColumnElement[str], now: Instant) -> list[Bucket]:
-    inner = chosen(conn, wanted, terms(conn, wanted, now), column.label("value")).limit(CAP + 1).subquery()
-    n = func.count().label("n")
-    query = select(inner.c.value, n).group_by(inner.c.value).order_by(n.desc(), inner.c.value).limit(LARGEST)
-    return [Bucket(value, count_) for value, count_ in conn.execute(query)]
-
-
-def _liveness(conn: Connection, wanted: Filters, now: Instant) -> list[Bucket]:
-    inner = chosen(conn, wanted, terms(conn, wanted, now), c.service_id).limit(CAP + 1).subquery()
-    joined = inner.join(services, s.id == inner.c.service_id)
-    query = select(s.state, func.count()).select_from(joined).group_by(s.state)
-    return _buckets({row[0]: row[1] for row in conn.execute(query)})
-
-
-def _buckets(found: Mapping[str, int]) -> list[Bucket]:
-    return [Bucket(value, n) for value, n in sorted(found.items(), key=lambda item: (-item[1], item[0])) if n > 0]
+def _largest(found: Mapping[str, int]) -> list[Bucket]:
+    ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))[:LARGEST]
+    return [Bucket(value, n) for value, n in ordered if n > 0]
