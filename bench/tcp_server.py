@@ -56,7 +56,12 @@ async def main(kind: str) -> None:
     async def lost(_peer: str, _ids: Any) -> None:
         return None
 
-    server = TcpServer(apply=apply, read=read, lost=lost, clock=clock, parts=Parts(clock), limits=Limits(connections=10_000))
+    async def vouch(_ids: Any) -> None:
+        return None
+
+    server = TcpServer(
+        apply=apply, read=read, vouch=vouch, lost=lost, clock=clock, parts=Parts(clock), limits=Limits(connections=10_000)
+    )
     _host, port = await server.start("127.0.0.1", 0)
     print(port, flush=True)
     ended = asyncio.Event()

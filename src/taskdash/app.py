@@ -132,6 +132,7 @@ class App:
 
         return TcpServer(
             apply=apply,
+            vouch=partial(task_actions.vouch, self._db),
             read=self._db.read,
             lost=lost,
             clock=self._clock,
@@ -186,6 +187,7 @@ class App:
         self._db.on_death = self._on_death
         self._parts.report("store")
         await self._db.write(idempotency.forget_unfinished)
+        await task_actions.lose_all(self._db, self._clock.now())
         self._inputs.report("http", healthy=True)
         await self._first_admin()
         await self._listen("http", self._settings.http.listen, self._listen_http)

@@ -5,6 +5,7 @@ import base64
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,7 @@ async def rig(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[R
     server = TcpServer(
         apply=lambda batch: task_actions.apply_batch(db, batch, clock.now()),
         read=db.read,
+        vouch=partial(task_actions.vouch, db),
         lost=lost,
         clock=clock,
         parts=Parts(clock),
@@ -254,12 +256,23 @@ async def test_when_a_vouching_connection_is_gone_its_tasks_are_stale_until_regi
     assert not await is_adrift(rig, "1234567")
 
 
+async def test_after_a_crash_what_a_connection_vouched_for_is_stale(rig: Rig) -> None:
+    peer = await rig.connect()
+    await peer.ask("Register", SEED)
+    peer.raw(b'{"MessageID":1392,"Header":null,"Body":null}\n')
+    await peer.ask("Register", {"id": "2"})
+    await rig.server._marks.join()
+    await task_actions.lose_all(rig.db, rig.clock.now())  # what a start does first
+    assert await is_adrift(rig, "1234567")
+    assert await is_adrift(rig, "2")
+
+
 async def test_a_connection_that_never_sent_1392_promises_nothing(rig: Rig) -> None:
     peer = await rig.connect()
     await peer.ask("Register", SEED)
     await peer.close()
     await eventually(lambda: not rig.server._connections)
-    await rig.server._losses.join()
+    await rig.server._marks.join()
     assert not await is_adrift(rig, "1234567")
 
 
@@ -270,7 +283,7 @@ async def test_the_newest_connection_that_registered_a_task_is_the_one_that_vouc
     await new.ask("Register", SEED)
     await old.close()
     await eventually(lambda: len(rig.server._connections) == 1)
-    await rig.server._losses.join()
+    await rig.server._marks.join()
     assert not await is_adrift(rig, "1234567")
 
 

@@ -16,7 +16,7 @@ from taskdash.model.instants import Instant
 from taskdash.model.records import Actor, NewEvent, Task, TaskFields
 from taskdash.rules import requests, roles
 from taskdash.rules.requests import Told, event_of
-from taskdash.store import events, services, task_picks, tasks
+from taskdash.store import events, services, task_picks, tasks, vouched
 from taskdash.store.database import Database
 
 Outcome = TaskDashError | None
@@ -92,9 +92,21 @@ async def lost_connection(db: Database, connection_id: str, task_ids: Iterable[s
         told = [t for task in known.values() if (t := requests.lost_voucher(task, actor, now)).events]
         tasks.save(conn, [(known[t.task.id], t.task) for t in told])
         events.append(conn, [event for t in told for event in t.events])
+        vouched.forget(conn, ids)
         return len(told)
 
     return await db.write(change)
+
+
+async def vouch(db: Database, task_ids: Sequence[str]) -> None:
+    """An open connection vouches for these; known to the store, so that a restart can tell that it is gone."""
+    await db.write(lambda conn: vouched.add(conn, task_ids))
+
+
+async def lose_all(db: Database, now: Instant) -> None:
+    """After a start no connection of the time before is left: what they vouched for is adrift."""
+    while ids := await db.read(vouched.some):
+        await lost_connection(db, "of the time before the restart", ids, now)
 
 
 async def transfer(db: Database, actor: Actor, task_id: str, service_id: str, now: Instant) -> Task:

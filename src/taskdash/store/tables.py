@@ -313,6 +313,12 @@ senders = Table(
     Index("senders_last_at", "last_at"),
 )
 
+vouched = Table(
+    "vouched",
+    metadata,
+    Column("task_id", Text, primary_key=True),
+)
+
 clashes = Table(
     "clashes",
     metadata,

@@ -7,6 +7,8 @@ import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from itertools import groupby
+from operator import itemgetter
 
 from taskdash.clock import Clock, every
 from taskdash.errors import Busy, StoreRefused, TaskDashError
@@ -14,6 +16,8 @@ from taskdash.health import Parts
 from taskdash.tcp.batches import Apply, Reader, finds, writes
 from taskdash.tcp.connection import Connection, Limits
 
+Vouch = Callable[[Sequence[str]], Awaitable[None]]
+"""Called with task ids that an open connection vouches for; notes them, durably."""
 Lost = Callable[[str, Sequence[str]], Awaitable[None]]
 """Called with (peer address, task ids) when a vouching connection is gone; marks its tasks stale, durably."""
 
@@ -24,10 +28,20 @@ class TcpServer:
     """Register, Update, Find and 1392 on one address. `apply` and `read` are the store's side, `lost` marks tasks stale."""
 
     def __init__(
-        self, *, apply: Apply, read: Reader, lost: Lost, clock: Clock, parts: Parts, limits: Limits, token: str = ""
+        self,
+        *,
+        apply: Apply,
+        read: Reader,
+        vouch: Vouch,
+        lost: Lost,
+        clock: Clock,
+        parts: Parts,
+        limits: Limits,
+        token: str = "",
     ) -> None:
         self.writes = writes(apply)
         self.finds = finds(read)
+        self._vouch = vouch
         self._lost = lost
         self._clock = clock
         self._parts = parts
@@ -36,7 +50,8 @@ class TcpServer:
         self._connections: set[Connection] = set()
         self._an_address: Counter[str] = Counter()
         self._voucher: dict[str, Connection] = {}
-        self._losses: asyncio.Queue[tuple[str, list[str]]] = asyncio.Queue()
+        self._marks: asyncio.Queue[tuple[str, list[str]]] = asyncio.Queue()
+        """In their order: ("", ids) vouched for, (peer, ids) lost."""
         self._empty = asyncio.Event()
         self._empty.set()
         self._server: asyncio.Server | None = None
@@ -57,7 +72,7 @@ class TcpServer:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.writes.run())
             group.create_task(self.finds.run())
-            group.create_task(self._mark_lost())
+            group.create_task(self._mark())
             group.create_task(every(self._clock, _LOOK_EVERY_S, self._end_overdue))
 
     async def drain(self, deadline_s: float) -> None:
@@ -69,7 +84,7 @@ class TcpServer:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(deadline_s):
                 await self._empty.wait()
-                await self._losses.join()
+                await self._marks.join()
         for connection in list(self._connections):
             connection.abort()
 
@@ -99,30 +114,42 @@ class TcpServer:
         for task_id in mine:
             del self._voucher[task_id]
         if mine and connection.vouches:
-            self._losses.put_nowait((connection.actor.id, mine))
+            self._marks.put_nowait((connection.actor.id, mine))
 
     def registers(self, connection: Connection, task_id: str) -> None:
         """The newest connection that registers a task is the one that can vouch for it."""
         self._voucher[task_id] = connection
         connection.registered.add(task_id)
+        if connection.vouches:
+            self._marks.put_nowait(("", [task_id]))
 
     def beats(self, connection: Connection) -> None:
         """A heartbeat notice: from now on the connection vouches for what it registers."""
         self.beats_seen += 1
-        connection.vouches = True
+        if not connection.vouches:
+            connection.vouches = True
+            self._marks.put_nowait(("", list(connection.registered)))
 
     # loops
 
-    async def _mark_lost(self) -> None:
+    async def _mark(self) -> None:
         while True:
-            peer, ids = await self._losses.get()
-            while True:
-                try:
-                    await self._lost(peer, ids)
-                    break
-                except StoreRefused:
-                    await self._clock.sleep(1.0)
-            self._losses.task_done()
+            marks = [await self._marks.get()]
+            while not self._marks.empty():
+                marks.append(self._marks.get_nowait())
+            for peer, same in groupby(marks, key=itemgetter(0)):
+                await self._store_mark(peer, [task_id for _peer, ids in same for task_id in ids])
+            for _ in marks:
+                self._marks.task_done()
+
+    async def _store_mark(self, peer: str, ids: Sequence[str]) -> None:
+        while True:
+            try:
+                await (self._lost(peer, ids) if peer else self._vouch(ids))
+            except StoreRefused:
+                await self._clock.sleep(1.0)
+            else:
+                return
 
     async def _end_overdue(self) -> None:
         now = self._clock.now()
