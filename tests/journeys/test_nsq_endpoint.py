@@ -8,7 +8,7 @@ import pytest
 from taskdash.clock import ManualClock
 from taskdash.ingest.producer import Limits
 from taskdash.wire import nsq
-from tests.nsqd import HEARTBEATS, OK, SERVICES, Endpoint, endpoint, identify, mpub, pub, sized
+from tests.nsq_endpoint import HEARTBEATS, OK, SERVICES, Endpoint, endpoint, identify, mpub, pub, sized
 from tests.support import eventually
 
 

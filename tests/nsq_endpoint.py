@@ -1,4 +1,4 @@
-"""What the suites of NSQ share: a store in memory that can fail or stand still, a peer of raw bytes, an endpoint around both."""
+"""What the suites of the embedded endpoint share: a store in memory that can fail or stand still, a peer of raw bytes."""
 
 import asyncio
 import contextlib
