@@ -24,23 +24,25 @@ _answers = msgspec.json.Decoder(_Found)
 
 
 class Lookup:
-    """`trouble`: one sentence when an nsqlookupd did not answer, empty when all did."""
+    """`trouble`: one sentence when no nsqlookupd answered, else empty."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
         self._addresses = addresses
         self._session: aiohttp.ClientSession | None = None
+        self._last: dict[tuple[str, str], list[str]] = {}
+        """What each said last of each topic: one that does not answer now still names its nodes."""
         self.trouble = ""
 
     async def nodes(self, topics: Sequence[str]) -> list[str] | None:
         """`HOST:PORT` of every node that has one of the topics; None when no nsqlookupd could be asked."""
-        asked = [self._ask(address, topic) for address in self._addresses for topic in topics]
-        answers: list[Any] = await asyncio.gather(*asked, return_exceptions=True)
-        wrong = [answer for answer in answers if isinstance(answer, Exception)]
+        asked = [(address, topic) for address in self._addresses for topic in topics]
+        answers: list[Any] = await asyncio.gather(*(self._ask(*one) for one in asked), return_exceptions=True)
+        wrong = [answer for answer in answers if isinstance(answer, BaseException)]
+        if unforeseen := [error for error in wrong if not isinstance(error, OSError)]:
+            raise unforeseen[0]
+        self._last |= {one: found for one, found in zip(asked, answers, strict=True) if not isinstance(found, OSError)}
         self.trouble = f"nsqlookupd: {wrong[0]}" if len(wrong) == len(answers) else ""
-        if len(wrong) == len(answers):
-            return None
-        found = {node for answer in answers if not isinstance(answer, BaseException) for node in answer}
-        return sorted(found)
+        return None if self.trouble else sorted({node for found in self._last.values() for node in found})
 
     async def _ask(self, address: str, topic: str) -> list[str]:
         if self._session is None:

@@ -50,8 +50,6 @@ class _Hand(Struct):
     messages: Sequence[Message]
     since: Instant
     touched_at: Instant
-    is_held: bool = False
-    """The store refused it; it is put again."""
 
 
 class Subscription(asyncio.Protocol):
@@ -72,7 +70,6 @@ class Subscription(asyncio.Protocol):
         self._heard_at: Instant = clock.now()
         self._most_rdy = 2_500
         self._rdy = 0
-        self._wanted_rdy = 0
         self._is_closing = False
         self.on_change: Callable[[], None] = lambda: None
         """Called when it begins or ceases to be subscribed."""
@@ -119,8 +116,10 @@ class Subscription(asyncio.Protocol):
             self.is_subscribed = True
             self.on_change()
             await self._stay()
-        except (OSError, TimeoutError, ssl.SSLError) as error:
-            raise Broken(f"{type(error).__name__}: {error}" if str(error) else "no answer in time") from None
+        except TimeoutError:
+            raise Broken("no answer in time") from None
+        except (OSError, UnicodeError) as error:  # a host name that cannot be one is a UnicodeError
+            raise Broken(f"{type(error).__name__}: {error}") from None
         finally:
             self.is_subscribed = False
             if self._transport is not None:
@@ -181,9 +180,12 @@ class Subscription(asyncio.Protocol):
         """The next answer. Raises Broken when it is an error, or the connection ended."""
         waiting = asyncio.ensure_future(self._answers.get())
         either: list[asyncio.Future[Any]] = [waiting, self._closed]
-        done, _ = await asyncio.wait(either, timeout=ANSWER_S, return_when=asyncio.FIRST_COMPLETED)
-        if waiting not in done:
+        try:
+            await asyncio.wait(either, timeout=ANSWER_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            has_come = waiting.done()
             waiting.cancel()
+        if not has_come:
             raise Broken(f"nsqd did not answer {what}")
         frame = waiting.result()
         if frame.kind == nsq.ERROR:
@@ -193,8 +195,10 @@ class Subscription(asyncio.Protocol):
     async def _stay(self) -> None:
         while not self._closed.done():
             sleeping = asyncio.ensure_future(self._clock.sleep(1.0))
-            await asyncio.wait([sleeping, self._closed], return_when=asyncio.FIRST_COMPLETED)
-            sleeping.cancel()
+            try:
+                await asyncio.wait([sleeping, self._closed], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                sleeping.cancel()
             self._look(self._clock.now())
         if not self._is_closing:
             raise Broken(self._last_error() or "nsqd closed the connection")
@@ -231,27 +235,19 @@ class Subscription(asyncio.Protocol):
         self._put(hand)
 
     def _put(self, hand: _Hand) -> None:
-        hand.is_held = False
         self._inbox.put(hand.messages, lambda refused: self._settled(hand, refused))
 
     def _settled(self, hand: _Hand, refused: StoreRefused | None) -> None:
         if refused is not None:
-            hand.is_held = True
-            self._send_rdy(0)
             asyncio.get_running_loop().call_later(PUT_AGAIN_S, self._put, hand)  # also when the connection has gone
-            return
-        if hand in self._hands:
+        elif hand in self._hands:
             self._hands.remove(hand)
             if not self._closed.done():
                 self._transport.write(b"".join(nsq.settle(b"FIN", message_id) for message_id in hand.ids))
-        if not any(other.is_held for other in self._hands):
-            self._send_rdy(self._wanted_rdy)
 
     def give_rdy(self, share: int) -> None:
-        """How many messages this connection may have in flight."""
-        self._wanted_rdy = max(1, min(share, self._most_rdy))
-        if not any(hand.is_held for hand in self._hands):
-            self._send_rdy(self._wanted_rdy)
+        """How many messages this connection may have in flight; 0: none for now."""
+        self._send_rdy(min(share, self._most_rdy))
 
     def _send_rdy(self, count: int) -> None:
         if self.is_subscribed and not self._is_closing and count != self._rdy:
@@ -265,16 +261,20 @@ class Subscription(asyncio.Protocol):
         self._send_rdy(0)
         self._is_closing = True
 
-    async def close(self) -> None:
-        """CLS, wait for CLOSE_WAIT, give back what is still in hand, close."""
+    async def say_goodbye(self) -> None:
+        """CLS, and wait for CLOSE_WAIT: after it nsqd sends no more messages."""
         self._is_closing = True
+        if not self.is_subscribed or self._closed.done():
+            return
+        self._transport.write(b"CLS\n")
+        with contextlib.suppress(TimeoutError, Broken):
+            async with asyncio.timeout(CLOSE_WAIT_S):
+                while await self._answer("CLS") != _CLOSE_WAIT:
+                    continue
+
+    def close(self) -> None:
+        """Give back what is still in hand, so that nobody waits for it until msg_timeout, and close (trap 3)."""
         if self._transport is None or self._closed.done():
             return
-        if self.is_subscribed:
-            self._transport.write(b"CLS\n")
-            with contextlib.suppress(TimeoutError, Broken):
-                async with asyncio.timeout(CLOSE_WAIT_S):
-                    while await self._answer("CLS") != _CLOSE_WAIT:
-                        continue
-            self._transport.write(b"".join(nsq.requeue(i) for hand in self._hands for i in hand.ids))
+        self._transport.write(b"".join(nsq.requeue(i) for hand in self._hands for i in hand.ids))
         self._transport.close()

@@ -15,7 +15,8 @@ from taskdash.ingest.lookup import Lookup
 from taskdash.ingest.nsq_connection import Broken, Config, Subscription
 from taskdash.model.instants import in_seconds
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S, LIVED_S = 0.1, 15.0, 10.0
+FIRST_PAUSE_S, SECOND_PAUSE_S, LONGEST_PAUSE_S, LIVED_S = 0.1, 1.0, 10.0, 10.0
+"""Before connecting again (times up to 1.5): after a connection that lived, after the first failure, at most (R43, R54)."""
 POLL_EVERY_S, FIRST_POLLS_S = 15.0, 1.0
 SERVICES_SHARE = 25
 """One in so many in-flight messages is for registrations, the rest for beats."""
@@ -45,6 +46,7 @@ class Consumer:
         self._lookup = lookup
         self._wanted: set[str] = set()
         self._keepers: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._group = asyncio.TaskGroup()
         self._live: dict[tuple[str, str], Subscription] = {}
         self._reasons: dict[tuple[str, str], str] = {}
         self._is_draining = False
@@ -52,15 +54,13 @@ class Consumer:
     async def run(self) -> None:
         """Keep every node subscribed; ask nsqlookupd again and again."""
         self._parts.report("nsq")
+        self._inbox.on_turn = self._on_change
         try:
-            self._want(self._static)
-            while True:
-                pause_s = await self._poll()
-                await self._clock.sleep(pause_s)
+            async with self._group:
+                self._want(self._static)
+                while True:
+                    await self._clock.sleep(await self._poll())
         finally:
-            for keeper in self._keepers.values():
-                keeper.cancel()
-            await asyncio.gather(*self._keepers.values(), return_exceptions=True)
             if self._lookup is not None:
                 await self._lookup.close()
 
@@ -76,20 +76,14 @@ class Consumer:
         return FIRST_POLLS_S if few else POLL_EVERY_S * random.uniform(0.8, 1.2)  # noqa: S311  (spreads the polls)
 
     def _want(self, nodes: Sequence[str]) -> None:
-        wanted = set(nodes)
-        for node in wanted - self._wanted:
-            self._inputs.report(f"nsqd:{node}", healthy=False, reason="not connected yet")
-        for node in self._wanted - wanted:
-            self._inputs.withdrawn(f"nsqd:{node}")
-        self._wanted = wanted
-        for node in wanted:
-            for topic in self._topics:
-                keeper = self._keepers.get((node, topic))
-                if keeper is None or keeper.done():
-                    self._keepers[node, topic] = asyncio.get_running_loop().create_task(self._keep(node, topic))
+        self._wanted = set(nodes)
+        for key in sorted((node, topic) for node in self._wanted for topic in self._topics):
+            if key not in self._keepers:
+                self._keepers[key] = self._group.create_task(self._keep(*key))
+        self._on_change()
 
     async def _keep(self, node: str, topic: str) -> None:
-        """Connect again and again, with full jitter, while the node is wanted."""
+        """Connect again and again, with jitter, while the node is wanted."""
         pause_s = FIRST_PAUSE_S
         while node in self._wanted and not self._is_draining:
             began = self._clock.now()
@@ -102,19 +96,28 @@ class Consumer:
                 self._reasons[node, topic] = str(broken)
             self._on_change()
             lived = in_seconds(self._clock.now() - began) >= LIVED_S
-            pause_s = FIRST_PAUSE_S if lived else min(LONGEST_PAUSE_S, pause_s * 2)
-            await self._clock.sleep(random.uniform(pause_s / 2, pause_s))  # noqa: S311  (spreads reconnects)
+            pause_s = FIRST_PAUSE_S if lived else min(LONGEST_PAUSE_S, max(SECOND_PAUSE_S, pause_s * 2))
+            await self._clock.sleep(random.uniform(pause_s, pause_s * 1.5))  # noqa: S311  (spreads reconnects)
+        for known in (self._keepers, self._live, self._reasons):
+            known.pop((node, topic), None)
 
     def _on_change(self) -> None:
-        """Share RDY out anew, and say which nodes can be heard."""
+        """Share RDY out anew, and say which nodes can be heard. While the store refuses, all ask for nothing (trap 4)."""
         for topic, share in zip(self._topics, self._shares(), strict=True):
             subscribed = [s for (_node, t), s in self._live.items() if t == topic and s.is_subscribed]
             for subscription in subscribed:
-                subscription.give_rdy(share // len(subscribed))
-        for node in {node for node, _topic in self._live}:
-            whole = all((s := self._live.get((node, t))) is not None and s.is_subscribed for t in self._topics)
-            reason = next((r for t in self._topics if (r := self._reasons.get((node, t)))), "not connected")
-            self._inputs.report(f"nsqd:{node}", healthy=whole, reason="" if whole else reason)
+                subscription.give_rdy(0 if self._inbox.trouble else max(1, share // len(subscribed)))
+        for node in self._wanted | {node for node, _topic in self._live}:
+            self._report(node)
+
+    def _report(self, node: str) -> None:
+        name = f"nsqd:{node}"
+        deaf = [t for t in self._topics if (s := self._live.get((node, t))) is None or not s.is_subscribed]
+        reasons = [self._reasons.get((node, topic), "not connected yet") for topic in deaf]
+        trouble = reasons[0] if reasons else self._inbox.trouble
+        self._inputs.report(name, healthy=not trouble, reason=trouble)
+        if node not in self._wanted:
+            self._inputs.withdrawn(name)
 
     def _shares(self) -> tuple[int, int]:
         services = max(1, self._config.max_in_flight // SERVICES_SHARE)
@@ -126,8 +129,10 @@ class Consumer:
         subscriptions = list(self._live.values())
         for subscription in subscriptions:
             subscription.stop_intake()
+        await asyncio.gather(*(subscription.say_goodbye() for subscription in subscriptions))
         await self._inbox.drain(deadline_s)
-        await asyncio.gather(*(subscription.close() for subscription in subscriptions))
+        for subscription in subscriptions:
+            subscription.close()
 
     def runs(self) -> Sequence[Callable[[], Awaitable[None]]]:
         """What must run as long as the process."""
