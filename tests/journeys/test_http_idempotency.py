@@ -1,0 +1,135 @@
+"""`Idempotency-Key`: done once, answered alike. SPEC 8, RELIABILITY R3."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from sqlalchemy import select
+
+from taskdash.clock import ManualClock
+from taskdash.store import accounts, idempotency
+from taskdash.store.tables import idempotency as kept
+from tests.journeys.http import PASSWORD, Person, Site, a_site
+
+VIEW = {"name": "mine", "query": "status=failed"}
+
+
+async def _post(who: Person | aiohttp.ClientSession, path: str, body: Any, key: str, **headers: str) -> tuple[int, Any]:
+    client = who.http if isinstance(who, Person) else who
+    async with client.post(f"/api/v1{path}", json=body, headers={"Idempotency-Key": key, **headers}) as answer:
+        return answer.status, await answer.json()
+
+
+async def _views(who: Person) -> int:
+    async with who.http.get("/api/v1/views") as answer:
+        return len((await answer.json())["items"])
+
+
+async def test_a_repeat_gets_the_first_answer_and_is_done_once(site: Site) -> None:
+    ada = await site.person("ada")
+    first = await _post(ada, "/views", VIEW, "k1")
+    assert first[0] == 201
+    assert await _post(ada, "/views", VIEW, "k1") == first
+    assert await _views(ada) == 1
+    assert (await _post(ada, "/views", VIEW, "k2"))[1]["id"] != first[1]["id"]
+
+
+async def test_a_repeat_after_a_new_sign_in_is_still_a_repeat(site: Site) -> None:
+    ada = await site.person("ada")
+    first = await _post(ada, "/views", VIEW, "k1")
+    assert await _post(await site.again("ada"), "/views", VIEW, "k1") == first
+
+
+async def test_another_body_under_the_same_key_is_422(site: Site) -> None:
+    ada = await site.person("ada")
+    await _post(ada, "/views", VIEW, "k1")
+    status, problem = await _post(ada, "/views", {**VIEW, "name": "other"}, "k1")
+    assert (status, problem["field"], problem["errid"]) == (422, "Idempotency-Key", 1000)
+    assert await _views(ada) == 1
+
+
+async def test_the_same_key_of_another_caller_or_route_is_another_request(site: Site) -> None:
+    ada, bob = await site.person("ada", "admin"), await site.person("bob")
+    assert (await _post(ada, "/views", VIEW, "k1"))[0] == 201
+    assert (await _post(bob, "/views", VIEW, "k1"))[0] == 201
+    assert (await _post(ada, "/groups", {"id": "mx"}, "k1"))[0] == 201
+
+
+async def test_a_repeat_while_the_first_runs_is_409(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = await site.person("ada", "admin")
+    hashing, go_on = asyncio.Event(), asyncio.Event()
+    known = site.server.app.state.hasher.hash
+
+    async def slow(password: str) -> str:
+        hashing.set()
+        await go_on.wait()
+        return str(await known(password))
+
+    monkeypatch.setattr(site.server.app.state.hasher, "hash", slow)
+    body = {"name": "bob", "role": "viewer"}
+    first = asyncio.ensure_future(_post(ada, "/users", body, "k1"))
+    await hashing.wait()
+    assert (await _post(ada, "/users", body, "k1"))[0] == 409
+    go_on.set()
+    assert (await first)[0] == 201
+
+
+async def test_a_request_that_was_refused_is_not_kept(site: Site) -> None:
+    ada = await site.person("ada")
+    assert (await _post(ada, "/views", {"name": "", "query": ""}, "k1"))[0] == 422
+    assert (await _post(ada, "/views", VIEW, "k1"))[0] == 201
+    assert (await _post(ada, "/views", VIEW, "k2", **{"X-CSRF-Token": "wrong"}))[0] == 403
+    assert (await _post(ada, "/views", VIEW, "k2"))[0] == 201
+
+
+async def test_a_stranger_fills_nothing_and_gets_no_answer_of_others(site: Site) -> None:
+    ada = await site.person("ada")
+    await _post(ada, "/views", VIEW, "k1")
+    for key in ("k1", "k2"):
+        assert (await _post(site.client(), "/views", VIEW, key))[0] == 401
+    assert len(await site.db.read(lambda conn: conn.execute(select(kept.c.key)).all())) == 1
+
+
+async def test_sign_in_and_tokens_never_take_part(site: Site) -> None:
+    ada = await site.person("ada")
+    texts = {(await _post(ada, "/tokens", {"name": "ci"}, "k1"))[1]["token"] for _ in range(2)}
+    assert len(texts) == 2
+    for _try in range(2):
+        assert (await _post(site.client(), "/login", {"user": "ada", "password": PASSWORD}, "k1"))[0] == 200
+    assert await site.db.read(lambda conn: conn.execute(select(kept.c.key)).all()) == []
+
+
+async def test_a_password_that_was_made_is_told_once_and_stored_nowhere(site: Site) -> None:
+    root = await site.person("root", "admin")
+    body = {"name": "ada", "role": "viewer"}
+    first, second = [(await _post(root, "/users", body, "k1"))[1] for _ in range(2)]
+    assert second == {**first, "password": None}
+    stored = b"".join(path.read_bytes() for path in site.db.path.parent.glob("taskdash.db*"))
+    assert first["password"].encode() not in stored
+    assert len(await site.db.read(accounts.all_users)) == 2
+
+
+async def test_a_key_holds_for_24_hours(tmp_path: Path) -> None:
+    clock = ManualClock()
+    async with a_site(tmp_path, clock) as site:
+        ada = await site.person("ada")
+        first = await _post(ada, "/views", VIEW, "k1")
+        clock.advance(23 * 3_600)
+        ada = await site.again("ada")
+        assert await _post(ada, "/views", VIEW, "k1") == first
+        clock.advance(3_601)
+        assert (await _post(ada, "/views", VIEW, "k1"))[1]["id"] != first[1]["id"]
+
+
+async def test_after_a_restart_nothing_still_runs(site: Site) -> None:
+    await site.db.write(lambda conn: idempotency.begin(conn, "name", "digest", 1))
+    await site.db.write(idempotency.forget_unfinished)
+    assert await site.db.write(lambda conn: idempotency.begin(conn, "name", "digest", 2)) is None
+
+
+@pytest.mark.parametrize("key", ["", "k" * 256])
+async def test_a_key_has_1_to_255_bytes(site: Site, key: str) -> None:
+    ada = await site.person("ada")
+    assert (await _post(ada, "/views", VIEW, key))[0] == 422
