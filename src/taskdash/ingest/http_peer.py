@@ -16,7 +16,7 @@ from taskdash.model.instants import Instant, seconds
 if TYPE_CHECKING:
     from taskdash.ingest.nsqd_http import NsqdHttp
 
-HEAD_S, BODY_S, IDLE_S = 10.0, 30.0, 60.0
+HEAD_S, BODY_S, IDLE_S, LINGER_S = 10.0, 30.0, 60.0, 2.0
 HEAD_BYTES = 32 * 1024
 
 
@@ -52,6 +52,7 @@ class HttpPeer(asyncio.Protocol):
         self._answering: asyncio.Task[None] | None = None
         self._ending = False
         self._closed = False
+        self._lingers_since: Instant | None = None
         self._quiet_since: Instant = clock.now()
         self._began_at: Instant | None = None
         self.address = self.peer = ""
@@ -65,6 +66,7 @@ class HttpPeer(asyncio.Protocol):
         self.address, self.peer = (str(name[0]), f"{name[0]}:{name[1]}") if name else ("?", "?")
         if not self._endpoint.admit(self):
             self._last_word(503, b'{"message":"TOO_MANY_CONNECTIONS"}')
+            self._close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The peer has gone; what it sent is stored all the same."""
@@ -158,14 +160,23 @@ class HttpPeer(asyncio.Protocol):
     def _last_word(self, status: int, body: bytes) -> None:
         head = f"HTTP/1.1 {status} Refused\r\nContent-Type: application/json; charset=utf-8\r\n"
         rest = f"X-NSQ-Content-Type: nsq; version=1.0\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
+        if self._closed or self._lingers_since is not None:
+            return
         self._transport.write((head + rest).encode() + body)
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close so that the peer can read the last word: a close over unread bytes would reset the connection."""
         self._ending = True
-        self._close()
+        self._lingers_since = self._clock.now()
+        self._transport.write_eof()
 
     # time
 
     def look(self, now: Instant) -> None:
         """End a peer that is too slow or idle for too long."""
+        if self._lingers_since is not None and now - self._lingers_since > seconds(LINGER_S):
+            self.abort()
         if self._answering is not None or self._ending:
             return
         if self._began_at is not None:
@@ -174,6 +185,11 @@ class HttpPeer(asyncio.Protocol):
                 self._last_word(408, b'{"message":"REQUEST_TIMEOUT"}')
         elif now - self._quiet_since > seconds(IDLE_S):
             self._close()
+
+    def forgive(self, stall: Instant) -> None:
+        """TaskDash itself stood still for so long: that is not the peer's slowness (RELIABILITY R41)."""
+        self._quiet_since += stall
+        self._began_at = self._began_at and self._began_at + stall
 
     def end(self) -> None:
         """Answer what is under way, then close."""

@@ -6,6 +6,7 @@ the input `nsq-http`.
 
 import asyncio
 import contextlib
+import hmac
 import socket
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -21,12 +22,12 @@ from taskdash.health import Inputs, Parts
 from taskdash.ingest.http_peer import HttpPeer, Request, Response
 from taskdash.ingest.inbox import Inbox
 from taskdash.ingest.producer import VERSION, Limits
-from taskdash.model.instants import Instant, in_seconds
+from taskdash.model.instants import Instant, in_seconds, seconds
 from taskdash.model.records import Message
 from taskdash.wire import nsq
 
 INPUT = "nsq-http"
-_LOOK_EVERY_S = 1.0
+_LOOK_EVERY_S, _STALL_S = 1.0, 1.0
 _DEFER_MOST_MS = 3_600_000
 
 
@@ -68,6 +69,8 @@ class NsqdHttp:
         self._tcp_port = tcp_port
         self._port = 0
         self._started_at = clock.now()
+        self._looked_at: Instant = clock.now()
+        self._is_draining = False
         self._last_at: Instant = 0
         self._seen = {topic: _Seen() for topic in topics}
         self._peers: set[HttpPeer] = set()
@@ -92,7 +95,7 @@ class NsqdHttp:
         self._parts.report("nsq-http")
         self._inputs.report(INPUT, healthy=True)
         name = self._server.sockets[0].getsockname()
-        self._port = int(name[1])
+        self._port, self._looked_at = int(name[1]), self._clock.now()
         return str(name[0]), self._port
 
     async def run(self) -> None:
@@ -101,11 +104,19 @@ class NsqdHttp:
 
     async def _look(self) -> None:
         now = self._clock.now()
+        stall = now - self._looked_at - seconds(_LOOK_EVERY_S)
+        self._looked_at = now
         for peer in list(self._peers):
+            if stall > seconds(_STALL_S):
+                peer.forgive(stall)
             peer.look(now)
+        if not self._is_draining:
+            reason = self._inbox.why_deaf(self._parts)
+            self._inputs.report(INPUT, healthy=not reason, reason=reason)
 
     async def drain(self, deadline_s: float) -> None:
         """Stop accepting, answer what was taken in, close."""
+        self._is_draining = True
         self._inputs.report(INPUT, healthy=False, reason="TaskDash is stopping")
         if self._server is not None:
             self._server.close()
@@ -145,7 +156,10 @@ class NsqdHttp:
             return refused.response
 
     async def _route(self, request: Request) -> Response:
-        parts = urlsplit(request.target)
+        try:
+            parts = urlsplit(request.target)
+        except ValueError:
+            raise Refused(400, "INVALID_REQUEST") from None
         if parts.path not in self._routes:
             raise Refused(404, "NOT_FOUND")
         methods, act = self._routes[parts.path]
@@ -160,15 +174,15 @@ class NsqdHttp:
         site = headers.get("sec-fetch-site", "none")
         if site not in {"none", "same-origin"} or "origin" in headers:
             raise Refused(403, "FORBIDDEN")
-        if self._auth and headers.get("authorization") != f"Bearer {self._auth}":
+        told = headers.get("authorization", "").encode("latin-1", "replace")
+        if self._auth and not hmac.compare_digest(told, f"Bearer {self._auth}".encode()):
             raise Refused(403, "E_UNAUTHORIZED")
 
     # routes
 
     async def _ping(self, _request: Request, _query: Mapping[str, str]) -> Response:
-        unwell = next((part for part in self._parts if part.name == "store" and not part.ok), None)
-        if unwell is not None:
-            return Response(500, f"NOK - {unwell.reason}".encode())
+        if reason := self._inbox.why_deaf(self._parts):
+            return Response(500, f"NOK - {reason}".encode())
         return Response(200, b"OK")
 
     async def _info(self, _request: Request, _query: Mapping[str, str]) -> Response:
