@@ -169,6 +169,7 @@ class App:
             visibility=self._settings.access.visibility,
             zone=self._zone,
             hosts=(http.listen.host, *http.hosts),
+            trusted_proxies=http.trusted_proxies,
             is_loopback=http.listen.is_loopback,
             insecure=self._settings.insecure,
             version=version("taskdash"),
