@@ -105,6 +105,11 @@ class NsqdTcp:
         for producer in list(self._producers):
             producer.abort()
 
+    @property
+    def connections(self) -> int:
+        """How many producers are connected."""
+        return len(self._producers)
+
     # called by producers
 
     def admit(self, producer: Producer) -> str:

@@ -138,7 +138,7 @@ class Producer(asyncio.Protocol):
             self._fail(command.text)
 
     def _publish(self, command: nsq.Publish) -> None:
-        if self._tls is not None and self._auth and not self._is_secure:
+        if self._must_be_secure():
             self._fail(f"E_INVALID cannot {command.command} in current state (TLS required)")
         elif not self._is_known:
             self._fail(f"E_AUTH_FIRST AUTH required before {command.command}")
@@ -152,6 +152,10 @@ class Producer(asyncio.Protocol):
             self._owed.append(owed)
             self._owed_bytes += owed.size
             self._endpoint.take(self, command, owed)
+
+    def _must_be_secure(self) -> bool:
+        """A secret is never told in the clear where TLS is offered (trap 30)."""
+        return self._tls is not None and bool(self._auth) and not self._is_secure
 
     def answer(self, owed: _Owed, command: str, refused: StoreRefused | None) -> None:
         """Its transaction returned. A failed one ends the connection, as nsqd does."""
@@ -210,6 +214,8 @@ class Producer(asyncio.Protocol):
             self._fail("E_AUTH_DISABLED AUTH disabled")
         elif self._is_known:
             self._fail("E_INVALID AUTH already set")
+        elif self._must_be_secure():
+            self._fail("E_INVALID cannot AUTH in current state (TLS required)")
         elif not hmac.compare_digest(command.secret, self._auth.encode()):
             self._fail("E_UNAUTHORIZED AUTH no authorizations found")
         else:
