@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import tzinfo
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -23,7 +24,12 @@ from taskdash.actions import intake, schedules
 from taskdash.actions import tasks as task_actions
 from taskdash.actions.arrivals import Topics
 from taskdash.actions.tasks import TaskRequest
-from taskdash.clock import SystemClock
+from taskdash.clock import Clock, SystemClock
+from taskdash.collector.asking import Bounds
+from taskdash.collector.fetch import Fetcher
+from taskdash.collector.guard import Guard
+from taskdash.collector.sweep import Limits as SweepLimits
+from taskdash.collector.sweep import Sweep
 from taskdash.errors import StartRefused, TaskDashError
 from taskdash.feed import Feed
 from taskdash.health import Inputs, Parts
@@ -275,16 +281,19 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-class Silent:
-    async def run(self) -> None:
-        await asyncio.Event().wait()
-
-    async def probe(self, services: Sequence[object]) -> dict[str, object]:
-        return {}
-
-    async def collect_now(self, ids: Sequence[str]) -> None:
-        return None
-
-
-def collector_of(*_a: object) -> Silent:
-    return Silent()
+def collector_of(
+    settings: Settings, db: Database, clock: Clock, parts: Parts, zone: tzinfo, own: Callable[[], Sequence[tuple[str, int]]]
+) -> Sweep:
+    """The collector with its guard: loopback may be asked while every listener that programs reach is on loopback (R171)."""
+    collect = settings.collect
+    programs = [settings.tcp.listen, *([] if settings.is_cluster else [settings.nsq_listen, settings.nsq_http_listen])]
+    is_local = all(address.is_loopback for address in programs)
+    guard = Guard(own, lambda: is_local, map(str, collect.allow), map(str, collect.deny), collect.ports)
+    bounds = Bounds(
+        connect_s=collect.connect_timeout,
+        whole_s=collect.timeout,
+        most_bytes=collect.max_bytes,
+        most_tasks=collect.max_tasks,
+    )
+    limits = SweepLimits(at_once=collect.concurrency, an_origin=collect.per_origin)
+    return Sweep(db, clock, Fetcher(guard, clock, bounds), parts, zone, limits)
