@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from taskdash.ingest.nsq_connection import Config
 from taskdash.ingest.nsq_consumer import Consumer
 from taskdash.model.records import Message
 from tests.brokers import BEATS, HOST, SERVICES, Lookupd, Nsqd, Proxy, free_port, running
+from tests.certificates import a_certificate
 from tests.support import eventually
 
 SHORT = 0.05
@@ -409,3 +411,79 @@ async def test_something_that_is_no_nsqd_is_left_with_a_reason(rig: Rig) -> None
     rig.consume([node])
     await eventually(lambda: "did not answer IDENTIFY" in rig.reason(node))
     server.close()
+
+
+class AuthService:
+    """What nsqd asks whether a secret may subscribe."""
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+        self.port = free_port()
+        application = aiohttp.web.Application()
+        application.router.add_get("/auth", self._answer)
+        self._runner = aiohttp.web.AppRunner(application)
+
+    async def _answer(self, request: aiohttp.web.Request) -> aiohttp.web.Response:
+        if request.query["secret"] != self._secret:
+            return aiohttp.web.Response(status=403)
+        allowed = {"topic": ".*", "channels": [".*"], "permissions": ["subscribe", "publish"]}
+        return aiohttp.web.json_response({"ttl": 3600, "identity": "taskdash", "authorizations": [allowed]})
+
+    async def __aenter__(self) -> "AuthService":
+        await self._runner.setup()
+        await aiohttp.web.TCPSite(self._runner, HOST, self.port).start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+
+
+async def test_a_node_that_wants_AUTH_gets_the_secret(rig: Rig, tmp_path: Path) -> None:
+    async with AuthService("sesame") as service:
+        nsqd = Nsqd(tmp_path / "nsqd", f"-auth-http-address={HOST}:{service.port}")
+        async with running(nsqd):
+            rig.consume([nsqd.address], auth="sesame")
+            await nsqd.publish(beats(5))
+            await rig.has_kept(beats(5))
+            await eventually(nsqd.is_drained)
+
+
+@pytest.mark.parametrize("secret", ["wrong", ""])
+async def test_a_node_that_refuses_the_secret_is_not_heard_and_says_why(rig: Rig, tmp_path: Path, secret: str) -> None:
+    async with AuthService("sesame") as service:
+        nsqd = Nsqd(tmp_path / "nsqd", f"-auth-http-address={HOST}:{service.port}")
+        async with running(nsqd):
+            rig.consume([nsqd.address], auth=secret)
+            await eventually(lambda: "nsqd refused AUTH: E_" in rig.reason(nsqd.address))
+
+
+async def test_with_a_CA_messages_come_over_TLS_only(rig: Rig, tmp_path: Path) -> None:
+    pair = await a_certificate(tmp_path)
+    nsqd = Nsqd(tmp_path / "nsqd", f"-tls-cert={pair.cert}", f"-tls-key={pair.key}", "-tls-required=tcp-https")
+    async with running(nsqd):
+        rig.consume([nsqd.address], tls=ssl.create_default_context(cafile=pair.cert))
+        await nsqd.publish(beats(500))
+        await rig.has_kept(beats(500))
+        await eventually(nsqd.is_drained)
+        clients = (await nsqd.channel())["clients"]
+        assert [client["tls"] for client in clients] == [True]
+        await rig.drain()
+        await nsqd.publish(beats(5, "later"))
+        await eventually(lambda: all_wait(nsqd, 5))
+        assert (await nsqd.channel())["timeout_count"] == 0
+
+
+async def test_a_node_with_a_certificate_of_somebody_else_is_not_heard_and_says_why(rig: Rig, tmp_path: Path) -> None:
+    mine, theirs = await a_certificate(tmp_path), await a_certificate(tmp_path / "theirs")
+    nsqd = Nsqd(tmp_path / "nsqd", f"-tls-cert={theirs.cert}", f"-tls-key={theirs.key}")
+    async with running(nsqd):
+        rig.consume([nsqd.address], tls=ssl.create_default_context(cafile=mine.cert))
+        await eventually(lambda: "CERTIFICATE_VERIFY_FAILED" in rig.reason(nsqd.address))
+
+
+async def test_a_node_that_offers_no_TLS_is_not_talked_to_in_the_clear(rig: Rig, nsqd: Nsqd, tmp_path: Path) -> None:
+    pair = await a_certificate(tmp_path)
+    rig.consume([nsqd.address], tls=ssl.create_default_context(cafile=pair.cert))
+    await eventually(lambda: "does not offer it" in rig.reason(nsqd.address))
+    await nsqd.publish(beats(1))
+    assert rig.store.kept == []

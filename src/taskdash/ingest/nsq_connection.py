@@ -272,9 +272,16 @@ class Subscription(asyncio.Protocol):
                 while await self._answer("CLS") != _CLOSE_WAIT:
                     continue
 
-    def close(self) -> None:
-        """Give back what is still in hand, so that nobody waits for it until msg_timeout, and close (trap 3)."""
+    async def close(self) -> None:
+        """Give back what is still in hand, so that nobody waits for it until msg_timeout (trap 3), and close.
+
+        nsqd ends the connection once it has read all; to end it sooner could lose FINs that are still on their way.
+        """
         if self._transport is None or self._closed.done():
             return
         self._transport.write(b"".join(nsq.requeue(i) for hand in self._hands for i in hand.ids))
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
+            await asyncio.wait([self._closed], timeout=CLOSE_WAIT_S)
         self._transport.close()
+        await asyncio.wait([self._closed], timeout=CLOSE_WAIT_S)

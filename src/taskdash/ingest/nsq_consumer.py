@@ -131,8 +131,7 @@ class Consumer:
             subscription.stop_intake()
         await asyncio.gather(*(subscription.say_goodbye() for subscription in subscriptions))
         await self._inbox.drain(deadline_s)
-        for subscription in subscriptions:
-            subscription.close()
+        await asyncio.gather(*(subscription.close() for subscription in subscriptions))
 
     def runs(self) -> Sequence[Callable[[], Awaitable[None]]]:
         """What must run as long as the process."""
