@@ -33,6 +33,8 @@ def check(path: Path) -> list[str]:
             return _first(_problems(conn))
     except DBAPIError as error:
         return [f"the store cannot be read: {sqlite.refusal(error).extra['code']}"]
+    except (UnicodeError, msgspec.MsgspecError) as error:
+        return [f"the store cannot be read: {error}"]
 
 
 def _first(problems: Iterator[str]) -> list[str]:

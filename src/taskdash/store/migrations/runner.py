@@ -7,7 +7,7 @@ R17, R39). All steps run in one transaction, so that a kill leaves the old or th
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from taskdash.errors import StartRefused
 from taskdash.store import sqlite
@@ -17,6 +17,8 @@ APPLICATION_ID = 0x5441534B
 """`TASK`, in the header of the database file."""
 MARKER = "store-id"
 """A file beside the database that says one was made here: a marker beside an empty database is a lost store."""
+_UNREADABLE = (SQLAlchemyError, UnicodeError)
+"""What reading a damaged schema raises; UnicodeError: SQLite's own message about it holds the damaged bytes."""
 
 
 def upgrade(path: Path) -> None:
@@ -24,8 +26,8 @@ def upgrade(path: Path) -> None:
     try:
         if revision(path) != HEAD:
             _upgrade(path)
-    except DBAPIError as error:
-        raise StartRefused(_unusable(path, sqlite.refusal(error).extra["code"])) from None
+    except _UNREADABLE as error:
+        raise StartRefused(_unusable(path, _code_of(error))) from None
 
 
 def revision(path: Path) -> str | None:
@@ -36,8 +38,8 @@ def revision(path: Path) -> str | None:
     try:
         with sqlite.open_engine(path, read_only=True).connect() as conn:
             return _revision(conn, path)
-    except DBAPIError as error:
-        raise StartRefused(_unusable(path, sqlite.refusal(error).extra["code"])) from None
+    except _UNREADABLE as error:
+        raise StartRefused(_unusable(path, _code_of(error))) from None
 
 
 def _upgrade(path: Path) -> None:
@@ -52,6 +54,10 @@ def _upgrade(path: Path) -> None:
 def _refuse_lost(path: Path) -> None:
     if (path.parent / MARKER).exists():
         raise StartRefused(f"the store {path} is empty but had been filled; restore a backup with `taskdash db restore`")
+
+
+def _code_of(error: Exception) -> str:
+    return str(sqlite.refusal(error).extra["code"]) if isinstance(error, DBAPIError) else "SQLITE_CORRUPT"
 
 
 def _unusable(path: Path, code: str) -> str:
