@@ -13,7 +13,7 @@ async function run() {
   await publish('taskdash.services', JSON.stringify({id, name: 'node', type: 'nsqjs'}));
   await publish('taskdash.heartbeats', beat);
   await publish('taskdash.heartbeats', [beat, beat]);
-  await defer('taskdash.heartbeats', beat, 1000);
+  await defer('taskdash.heartbeats', [beat], 1000);
   await Promise.all(Array.from({length: 200}, () => publish('taskdash.heartbeats', beat)));
   writer.on(nsq.Writer.CLOSED, () => console.log('done'));
   writer.close();
