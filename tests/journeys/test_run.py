@@ -93,15 +93,15 @@ async def test_taskdash_sees_the_command_run_end_and_say_goodbye(tmp_path: Path,
             async with session.get(f"/api/v1/{path}/nightly") as answer:
                 return await answer.json() if answer.status == 200 else {}
 
-        async def runs() -> bool:
-            return (await told("tasks")).get("status") == "running"
+        async def has(status: str) -> bool:
+            return (await told("tasks")).get("status") == status
 
-        await eventually(runs, 30)
+        await eventually(lambda: has("running"), 30)
         assert (await told("tasks"))["group_id"] == "data"
         assert (await told("services"))["liveness"]["state"] == "up"
         ended = await end(process, "now\n")
         assert (ended.status, ended.errors) == (status, "")
-        assert (await told("tasks"))["status"] == shown
+        await eventually(lambda: has(shown))
         assert (await told("services"))["liveness"]["state"] == "left"
 
 

@@ -110,7 +110,7 @@ class _Reporter:
         if (service := self._service) is None:
             return
         service.put(self._task | {"status": status})
-        if service.register():
+        if service.look_now():
             service.wait_until_asked(LAST_LOOK_S)
         service.stop()
 

@@ -55,6 +55,7 @@ class TaskService:
         self._tasks: dict[str, Mapping[str, str]] = {}
         self._change = threading.Condition()
         self._version, self._asked_version = 0, -1
+        self._looks = 0
         self._stopping = threading.Event()
         self.is_registered = False
         self._server = _Server(listen, self)
@@ -65,7 +66,7 @@ class TaskService:
         """Where it answers which tasks it runs."""
         host, port = self._server.server_address[:2]
         shown = f"[{host!s}]" if ":" in str(host) else str(host)
-        return f"http://{shown}:{port}/tasks"
+        return f"http://{shown}:{port}/tasks{f'/{self._looks}' if self._looks else ''}"
 
     def __enter__(self) -> Self:
         self.start()
@@ -104,10 +105,16 @@ class TaskService:
             self._version += 1
 
     def register(self) -> bool:
-        """Tell TaskDash who this is; it then asks for the tasks at once. True when TaskDash took it."""
+        """Tell TaskDash who this is; it asks a new service for its tasks at once. True when TaskDash took it."""
         said = self._texts | {"url": self.url, "reserved": json.dumps(self._hints)}
-        self.is_registered = self._told(lambda: self._teller.register(said)) or self.is_registered
-        return self.is_registered
+        told = self._told(lambda: self._teller.register(said))
+        self.is_registered = told or self.is_registered
+        return told
+
+    def look_now(self) -> bool:
+        """Have TaskDash ask for the tasks at once: a url that changed is asked at once. True when TaskDash took it."""
+        self._looks += 1
+        return self.register()
 
     def wait_until_asked(self, timeout_s: float) -> bool:
         """True once TaskDash has asked for the tasks as they are now."""
@@ -115,12 +122,16 @@ class TaskService:
             wanted = self._version
             return self._change.wait_for(lambda: self._asked_version >= wanted, timeout_s)
 
-    def answer(self) -> bytes:
-        """The tasks as TaskDash wants them; remembers that they were asked for."""
+    def answer(self) -> tuple[bytes, int]:
+        """The tasks as TaskDash wants them, and which version of them that is."""
         with self._change:
-            self._asked_version = self._version
+            return json.dumps(list(self._tasks.values()), ensure_ascii=False).encode(), self._version
+
+    def answered(self, version: int) -> None:
+        """TaskDash has got that version."""
+        with self._change:
+            self._asked_version = max(version, self._asked_version)
             self._change.notify_all()
-            return json.dumps(list(self._tasks.values()), ensure_ascii=False).encode()
 
     def _answer_on(self) -> None:
         self._server.serve_forever(poll_interval=0.1)
@@ -171,12 +182,13 @@ class _Answer(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """The tasks."""
-        body = self.server.service.answer()
+        body, version = self.server.service.answer()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+        self.server.service.answered(version)
 
     do_POST = do_GET
 
