@@ -54,6 +54,7 @@ class Feed:
         self._db = db
         self._wake = asyncio.Event()
         self._subscriptions: set[Subscription] = set()
+        self._closed = False
         self.seq = 0
         """The last seq that was given to the subscribers."""
 
@@ -80,9 +81,11 @@ class Feed:
                 subscription.put(batch)
 
     def subscribe(self) -> Subscription:
-        """Everything after `self.seq` as it is now."""
+        """Everything after `self.seq` as it is now; ended at once when the feed is closed."""
         subscription = Subscription()
         self._subscriptions.add(subscription)
+        if self._closed:
+            subscription.cut()
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
@@ -90,6 +93,7 @@ class Feed:
         self._subscriptions.discard(subscription)
 
     def close(self) -> None:
-        """End every subscription (drain)."""
+        """End every subscription, and those to come (drain)."""
+        self._closed = True
         for subscription in list(self._subscriptions):
             subscription.cut()

@@ -160,6 +160,14 @@ class BoundedHttp(HttpToolsProtocol):
         if self._phase is _Phase.BODY and not self.transport.is_closing():
             self._wait(LINGER_S, self.transport.close)
 
+    def shutdown(self) -> None:
+        """The server drains: a request that is not whole is not waited for (R16)."""
+        if self._phase is _Phase.BODY:
+            self._end(408)
+            self.transport.close()
+        else:
+            super().shutdown()
+
     def send_400_response(self, msg: str) -> None:
         """What uvicorn calls for all that the parser, or one of the bounds, refused."""
         del msg
