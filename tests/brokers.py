@@ -48,6 +48,11 @@ class Program:
         except (aiohttp.ClientError, OSError):
             return False
 
+    def tell(self, what: signal.Signals) -> None:
+        """SIGSTOP and the like."""
+        assert self.process is not None
+        self.process.send_signal(what)
+
     async def end(self, how: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal and wait for the end."""
         if self.process is not None and self.process.returncode is None:

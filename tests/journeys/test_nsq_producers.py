@@ -114,6 +114,36 @@ async def test_a_cluster_of_two_real_nodes_feeds_one_taskdash_and_survives_the_d
         assert (channel["in_flight_count"], channel["timeout_count"], channel["requeue_count"]) == (0, 0, 0)
 
 
+async def test_kill_9_of_taskdash_in_the_middle_of_a_backlog_loses_nothing(tmp_path: Path) -> None:
+    nsqd = Nsqd(tmp_path / "nsqd")
+    ids = {f"k-{n}" for n in range(400)}
+    short = {"TASKDASH_NSQ__MSG_TIMEOUT": "1", "TASKDASH_NSQ__MAX_IN_FLIGHT": "250"}
+    async with running(nsqd):
+        await nsqd.create()
+        async with serving(tmp_path / "store", f"--nsqd={nsqd.address}", env=short) as server:
+            await nsqd.publish([(REGISTERED % (one, one, "x")).encode() for one in sorted(ids)], SERVICES)
+            await eventually(lambda: has_finished_some(nsqd))
+            server.kill()
+            await server.ended()
+            password = server.admin
+        async with (
+            serving(tmp_path / "store", f"--nsqd={nsqd.address}", env=short) as again,
+            again.signed_in(password=password) as session,
+        ):
+
+            async def registered() -> set[str]:
+                async with session.get("/api/v1/services?limit=500") as answer:
+                    return {item["id"] for item in (await answer.json())["items"]}
+
+            await eventually(lambda: nsqd.is_drained(SERVICES), 30)
+            assert await registered() == ids
+
+
+async def has_finished_some(nsqd: Nsqd) -> bool:
+    channel = await nsqd.channel(SERVICES)
+    return bool(channel["message_count"] - channel["depth"] - channel["in_flight_count"] > 0)
+
+
 async def test_nsqadmin_shows_our_topics(server: Serving) -> None:
     port = free_port()
     admin = await asyncio.create_subprocess_exec(

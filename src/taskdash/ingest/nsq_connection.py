@@ -24,6 +24,8 @@ from taskdash.wire import nsq
 CONNECT_S, ANSWER_S, CLOSE_WAIT_S = 5.0, 5.0, 1.0
 HEARTBEAT_S = 15.0
 TOUCH_AFTER_S, GIVE_BACK_AFTER_S, PUT_AGAIN_S = 10.0, 870.0, 1.0
+LOOK_EVERY_S = 1.0
+"""How often silence and overdue messages are looked for; more often when msg_timeout is short."""
 _CLOSE_WAIT = b"CLOSE_WAIT"
 _KEEPS_THE_CONNECTION = (b"E_FIN_FAILED", b"E_REQ_FAILED", b"E_TOUCH_FAILED")
 
@@ -194,7 +196,7 @@ class Subscription(asyncio.Protocol):
 
     async def _stay(self) -> None:
         while not self._closed.done():
-            sleeping = asyncio.ensure_future(self._clock.sleep(1.0))
+            sleeping = asyncio.ensure_future(self._clock.sleep(min(LOOK_EVERY_S, self._config.msg_timeout_s / 6)))
             try:
                 await asyncio.wait([sleeping, self._closed], return_when=asyncio.FIRST_COMPLETED)
             finally:
