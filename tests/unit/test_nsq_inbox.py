@@ -45,6 +45,22 @@ async def door(window_s: float = 0.0) -> AsyncIterator[Door]:
         await asyncio.gather(running, return_exceptions=True)
 
 
+async def spent(at: Door) -> None:
+    """Use the burst of cheap commits up."""
+    for number in range(int(BURST)):
+        at.put(str(number))
+        await at.turns(8)
+    assert len(at.settled) == BURST
+    at.settled.clear()
+
+
+async def use_token(at: Door) -> None:
+    """Use the one up that 5 ms brought."""
+    at.put("token")
+    await at.turns()
+    assert at.settled.pop() == ("token", None)
+
+
 async def test_one_transaction_at_a_time_and_what_comes_meanwhile_is_the_next() -> None:
     async with door() as at:
         at.store.open.clear()
@@ -62,16 +78,58 @@ async def test_one_transaction_at_a_time_and_what_comes_meanwhile_is_the_next() 
 
 async def test_a_producer_does_not_wait_while_commits_are_cheap_and_then_5_ms() -> None:
     async with door() as at:
-        for number in range(int(BURST)):
-            at.put(str(number))
-            await eventually(lambda number=number: len(at.settled) == number + 1)
+        await spent(at)
         at.put("beyond the burst")
         await at.turns()
-        assert len(at.settled) == BURST
+        assert at.settled == []
         at.clock.advance(0.005)
-        await eventually(lambda: len(at.settled) == BURST + 1)
-        at.put("one token came back in 5 ms")
-        await eventually(lambda: len(at.settled) == BURST + 2)
+        await at.turns()
+        assert at.stored("beyond the burst")
+        await use_token(at)
+
+
+async def test_a_lone_producer_is_not_kept_waiting_for_nobody() -> None:
+    async with door() as at:
+        await spent(at)
+        at.put("learns")
+        await at.turns()
+        at.clock.advance(0.004)
+        await at.turns()
+        assert at.settled == []
+        at.clock.advance(0.001)
+        await at.turns()
+        assert at.stored("learns")
+        await use_token(at)
+        for number in range(60):
+            at.put(str(number))
+            await at.turns()
+            assert len(at.settled) == number + 2
+
+
+async def test_producers_who_come_together_are_stored_together() -> None:
+    async with door() as at:
+        await spent(at)
+        for label in "abc":
+            at.put(label)
+        await at.turns()
+        at.clock.advance(0.005)
+        await at.turns()
+        assert at.stored("a", "b", "c")
+        at.settled.clear()
+        await use_token(at)
+        at.put("d")
+        at.put("e")
+        await at.turns()
+        assert at.settled == []
+        at.put("f")
+        await at.turns()
+        assert at.stored("d", "e", "f")
+        at.put("who comes alone waits 5 ms, once")
+        await at.turns()
+        assert len(at.settled) == 3
+        at.clock.advance(0.005)
+        await at.turns()
+        assert [len(batch) for batch in at.store.batches[-4:]] == [3, 1, 3, 1]
 
 
 async def test_a_consumers_messages_are_gathered_over_the_window() -> None:

@@ -1,8 +1,9 @@
 """The one door of NSQ messages: what arrives is stored by the batch, and settled only after its transaction (RELIABILITY R1).
 
 Law: never more than one transaction under way; what arrives meanwhile is the next batch. A producer waits for its OK, so a
-batch starts at once while commits are cheap enough (a token bucket), then 5 ms apart; a consumer's messages, for which nobody
-waits, are gathered over a fixed window (NSQ.md A.2). Who waits behind a slow transaction for 5 s is refused, and until that
+batch starts at once while commits are cheap enough (a token bucket), then when as many have come as a wait of 5 ms was seen to
+bring, so that producers who all wait for us are not kept waiting for nobody; a consumer's messages, for which nobody waits, are
+gathered over a fixed window (NSQ.md A.2). Who waits behind a slow transaction for 5 s is refused, and until that
 transaction returns so is who comes (R27); what is inside it waits for its outcome, whatever it is (R2).
 """
 
@@ -23,7 +24,7 @@ CROWDED_MESSAGES, CROWDED_BYTES = 50_000, 32 * 1024 * 1024
 """With so much waiting, entrances read no more until there is room (R14, R101)."""
 AT_ONCE = 500
 """So many waiting messages start a batch whatever the pace."""
-COMMITS_A_SECOND, BURST, APART_S = 200.0, 1_000.0, 0.005
+COMMITS_A_SECOND, BURST, APART_S, LEARN_EVERY = 200.0, 1_000.0, 0.005, 64
 PATIENCE_S, LOOK_EVERY_S = 5.0, 1.0
 
 Store = Callable[[Sequence[Message]], Awaitable[object]]
@@ -50,6 +51,7 @@ class Inbox:
         self._something, self._enough, self._idle = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._idle.set()
         self._tokens, self._refilled_at = BURST, clock.now()
+        self._paced = self._company = 0
         self._is_stuck = False
         self.trouble = ""
         """Why the last batch was not stored, empty when it was: an input that ends here is not heard (SPEC 3)."""
@@ -77,8 +79,13 @@ class Inbox:
         self._bytes += size
         self._idle.clear()
         self._something.set()
-        if self._count >= AT_ONCE:
+        self._mark_enough()
+
+    def _mark_enough(self) -> None:
+        if self._count >= AT_ONCE or (self._company and len(self._waiting) >= self._company):
             self._enough.set()
+        else:
+            self._enough.clear()
 
     async def run(self) -> None:
         """Store until cancelled."""
@@ -107,7 +114,7 @@ class Inbox:
     # when a batch starts
 
     async def _pace(self) -> None:
-        if self._enough.is_set():
+        if self._count >= AT_ONCE:
             return
         if self._window_s:
             await self._sleep_until_enough(self._window_s)
@@ -116,7 +123,16 @@ class Inbox:
         if self._tokens >= 1:
             self._tokens -= 1
         else:
-            await self._sleep_until_enough(APART_S)
+            await self._gather()
+
+    async def _gather(self) -> None:
+        """Wait for the usual company; now and then, and when it does not come, wait 5 ms and learn what is usual."""
+        learnt, self._company = self._company, 0 if self._paced % LEARN_EVERY == 0 else self._company
+        self._paced += 1
+        self._mark_enough()
+        await self._sleep_until_enough(APART_S)
+        self._company = max(len(self._waiting), learnt if self._enough.is_set() else 1)
+        self._mark_enough()
 
     async def _sleep_until_enough(self, duration_s: float) -> None:
         either = [asyncio.ensure_future(self._clock.sleep(duration_s)), asyncio.ensure_future(self._enough.wait())]
@@ -146,8 +162,7 @@ class Inbox:
         put = self._waiting.popleft()
         self._count -= len(put.messages)
         self._bytes -= put.size
-        if self._count < AT_ONCE:
-            self._enough.clear()
+        self._mark_enough()
         return put
 
     async def _settle(self, batch: Sequence[_Put]) -> None:
