@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from taskdash.clock import SystemClock
+from taskdash.clock import Clock, SystemClock
 from taskdash.errors import StoreRefused
 from taskdash.health import Inputs, Parts
 from taskdash.ingest.inbox import Inbox
@@ -41,8 +41,8 @@ class RecordingStore:
 class Rig:
     """A consumer over a recording store."""
 
-    def __init__(self) -> None:
-        self.clock = SystemClock()
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock = clock or SystemClock()
         self.store = RecordingStore()
         self.inputs, self.parts = Inputs(self.clock), Parts(self.clock)
         self.consumer: Consumer | None = None

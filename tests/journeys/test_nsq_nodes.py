@@ -3,17 +3,22 @@
 import asyncio
 import signal
 import ssl
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import aiohttp.web
 import pytest
 
-from taskdash.ingest import nsq_connection, nsq_consumer
+from taskdash.clock import ManualClock
+from taskdash.ingest import nsq_connection
 from tests.brokers import HOST, Lookupd, Nsqd, Proxy, free_port, running
 from tests.certificates import a_certificate
 from tests.consuming import Rig, all_wait, beats, withdrawn
 from tests.support import eventually
+
+RESTING = 4
+"""Sleepers of a consumer of one node with nothing to do: two keepers, the poll, the patience of the inbox."""
 
 
 async def test_kill_9_and_restart_of_nsqd_is_survived_and_told(rig: Rig, nsqd: Nsqd) -> None:
@@ -163,8 +168,25 @@ async def test_R54_wrong_dead_and_duplicate_nodes_of_nsqlookupd_do_not_hinder_th
 
 
 async def test_R54_a_dead_node_is_tried_again_only_a_second_or_more_later() -> None:
-    assert nsq_consumer.SECOND_PAUSE_S >= 1.0
-    assert nsq_consumer.LONGEST_PAUSE_S * 1.5 <= 15.0
+    tries: list[int] = []
+
+    async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tries.append(clock.now())
+        writer.close()
+
+    server = await asyncio.start_server(hang_up, HOST, 0)
+    clock = ManualClock()
+    rig = Rig(clock)
+    rig.consume([f"{HOST}:{server.sockets[0].getsockname()[1]}"])
+    for _ in range(120):
+        await eventually(lambda: len(clock._sleepers) == RESTING)
+        clock.advance(0.5)
+    await rig.end()
+    server.close()
+    by_instant = Counter(tries)
+    first, second = sorted(by_instant)[:2]
+    assert second - first >= 10**9
+    assert 6 <= len(tries) / 2 <= 20
 
 
 async def test_a_node_whose_nsqlookupd_does_not_answer_any_more_is_still_wanted(rig: Rig, nsqd: Nsqd) -> None:
