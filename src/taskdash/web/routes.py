@@ -20,6 +20,8 @@ from taskdash.web.api import (
     users,
     views,
 )
+from taskdash.web.pages import board, claiming, entry, history, now, task
+from taskdash.web.pages import services as service_pages
 
 _MODULES = (
     session,
@@ -38,6 +40,13 @@ _MODULES = (
     intake,
     health,
     docs,
+    entry,
+    now,
+    board,
+    claiming,
+    task,
+    service_pages,
+    history,
 )
 
 
