@@ -207,6 +207,15 @@ async def test_requests_on_one_connection_are_answered_in_turn(at: Endpoint) -> 
     assert at.store.bodies == [b"1", b"2", b"3"]
 
 
+async def test_a_head_is_answered_without_a_body_and_the_connection_goes_on(at: Endpoint) -> None:
+    host = b" HTTP/1.1\r\nHost: x\r\n"
+    answer = await raw(at, b"HEAD /info" + host + b"\r\n", b"GET /ping" + host + b"Connection: close\r\n\r\n")
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 405 ")
+    assert rest.startswith(b"HTTP/1.1 200 ")
+    assert rest.endswith(b"OK")
+
+
 async def test_nsqadmin_finds_what_it_asks_of_an_nsqd(at: Endpoint) -> None:
     await call(at, "POST", f"/pub?topic={SERVICES}", b"1234")
     status, body = await call(at, "GET", "/info")

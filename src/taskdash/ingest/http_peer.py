@@ -133,7 +133,7 @@ class HttpPeer(asyncio.Protocol):
         request = Request(head.method.decode(), head.target.decode("latin-1"), headers, bytes(self._body), self.peer)
         response = await self._endpoint.answer(request)
         if not self._closed:
-            self._send(response)
+            self._send(response, has_body=head.method != b"HEAD")
         self._answering = None
         self._quiet_since, self._began_at = self._clock.now(), None
         if self._ending or self._http.our_state is not h11.DONE:
@@ -143,7 +143,7 @@ class HttpPeer(asyncio.Protocol):
             self._transport.resume_reading()
             self._read()
 
-    def _send(self, response: Response) -> None:
+    def _send(self, response: Response, *, has_body: bool) -> None:
         headers = [
             ("Content-Type", response.content_type),
             ("Content-Length", str(len(response.body))),
@@ -152,7 +152,7 @@ class HttpPeer(asyncio.Protocol):
         ]
         parts = (
             h11.Response(status_code=response.status, headers=headers),
-            h11.Data(data=response.body),
+            h11.Data(data=response.body if has_body else b""),
             h11.EndOfMessage(),
         )
         self._transport.write(b"".join(self._http.send(part) or b"" for part in parts))
