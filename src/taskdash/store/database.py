@@ -159,7 +159,8 @@ class Database:
 
     def _answer(self, batch: list[_Job], results: list[Any], refused: StoreRefused | None) -> None:
         for index, job in enumerate(batch):
-            resolve(job.future, refused or results[index])
+            # an exception of its own each: one that is raised in many places has the traceback of them all
+            resolve(job.future, StoreRefused(refused.detail, **refused.extra) if refused else results[index])
         reason = refused.detail if refused else ""
         if reason != self._told:
             self._told = reason
