@@ -59,7 +59,11 @@ async def serve(settings: Settings) -> None:
     signals = Signals()
     async with opened(settings) as db:
         app = App(settings, db)
-        await app.start()
+        try:
+            await app.start()
+        except StartRefused:
+            await app.discard()
+            raise
         await app.run_until(signals.stop)
 
 
@@ -225,6 +229,10 @@ class App:
         admin = User(name="admin", role="admin", password_hash=stored, must_change=True)
         await self._db.write(lambda conn: account_actions.add_user(conn, SYSTEM, admin, self._clock.now()))
         print(f"sign-in: admin {password}", flush=True)  # noqa: T201  (SPEC 9, RELIABILITY R154: here and nowhere else)
+
+    async def discard(self) -> None:
+        """End what was built, after a start that was refused."""
+        await self._collector.close()
 
     async def run_until(self, stop: asyncio.Event) -> None:
         """Serve; then drain: the entrances first, the store when nothing can come any more. Raises what a part died of."""

@@ -65,7 +65,11 @@ class Sweep:
             for task in self._busy.values():
                 task.cancel()
             await asyncio.gather(*self._busy.values(), return_exceptions=True)
-            await self._fetcher.close()
+            await self.close()
+
+    async def close(self) -> None:
+        """Close all connections; `run` does so itself."""
+        await self._fetcher.close()
 
     async def probe(self, wanted: Sequence[Service]) -> Mapping[str, UrlAnswer]:
         """Ask the urls of these at once, for liveness; a good answer counts as a collection too."""
