@@ -201,21 +201,19 @@ class App:
         await task_actions.lose_all(self._db, self._clock.now())
         self._inputs.report("http", healthy=True)
         await self._first_admin()
-        await self._listen("http", self._settings.http.listen, self._listen_http)
+        await self._listen("http", self._settings.http.listen, self._http.listen)
         await self._listen("tcp", self._settings.tcp.listen, self._tcp.start)
         for name, address, listen in self._input.listeners():
             await self._listen(name, address, listen)
         self._web.addresses.update({name: _shown(*where) for name, where in self._addresses.items()})
         self._say_ready()
 
-    async def _listen_http(self, host: str, port: int) -> tuple[str, int]:
-        return self._http.listen(host, port)
-
     async def _listen(self, name: str, address: Address, listen: Callable[[str, int], Awaitable[tuple[str, int]]]) -> None:
         try:
             self._addresses[name] = await listen(address.host, address.port)
         except OSError as error:
-            raise StartRefused(f"cannot listen on {name} {address}: {error.strerror or error}") from None
+            reason = os.strerror(error.errno) if error.errno else str(error)
+            raise StartRefused(f"cannot listen on {name} {address}: {reason}") from None
 
     def _say_ready(self) -> None:
         where = " ".join(f"{name}={_shown(*address)}" for name, address in self._addresses.items())

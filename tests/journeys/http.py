@@ -110,7 +110,7 @@ async def a_site(path: Path, clock: Clock | None = None, **settings: Any) -> Asy
     db.on_commit = feed.wake
     web = Web(db=db, feed=feed, clock=clock, parts=Parts(clock), inputs=Inputs(clock), **settings)
     server = HttpServer(web)
-    host, port = server.listen("127.0.0.1", 0)
+    host, port = await server.listen("127.0.0.1", 0)
     tasks = [asyncio.ensure_future(feed.run()), asyncio.ensure_future(server.run())]
     site = Site(web=web, server=server, host=host, port=port, clients=[])
     try:

@@ -129,8 +129,9 @@ class HttpServer:
         self._server.server_state = Connections(web.trusted_proxies)
         self._socket: socket.socket | None = None
 
-    def listen(self, host: str, port: int) -> tuple[str, int]:
-        """Take the address; the one in use. Raises OSError when it is taken."""
+    async def listen(self, host: str, port: int) -> tuple[str, int]:
+        """Take the address; the one in use. Raises OSError when it is taken, StoreRefused."""
+        self.app.state.devices = Devices(await self._device_key())
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.create_server((host, port), family=family, backlog=1_024)
         self._socket.setblocking(False)
@@ -140,7 +141,6 @@ class HttpServer:
 
     async def run(self) -> None:
         """Serve until `drain`."""
-        self.app.state.devices = Devices(await self._device_key())
         clock = self._web.clock
         chores = [
             asyncio.create_task(every(clock, _NOTE_EVERY_S, self._note_use)),
