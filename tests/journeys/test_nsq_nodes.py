@@ -213,6 +213,29 @@ async def test_a_node_that_is_no_longer_named_keeps_its_connection_and_is_not_co
         await eventually(lambda: rig.reason(nsqd.address) and withdrawn(rig, nsqd.address))
 
 
+async def test_a_node_that_nobody_names_for_a_week_is_forgotten() -> None:
+    clock = ManualClock()
+    rig, node = Rig(clock), f"{HOST}:{free_port()}"
+    async with FakeLookupd([named(HOST, free_port()), named(*split(node))]) as lookupd:
+        rig.consume(lookupds=[lookupd.address])
+        await eventually(lambda: rig.reason(node))
+        lookupd.producers = lookupd.producers[:1]
+        await eventually(lambda: ahead(clock, 5.0) and withdrawn(rig, node))
+        await eventually(lambda: ahead(clock, 86_400.0) and rig.inputs.get(f"nsqd:{node}") is None)
+        assert len(list(rig.inputs)) == 1
+    await rig.end()
+
+
+def split(node: str) -> tuple[str, int]:
+    host, _, port = node.rpartition(":")
+    return host, int(port)
+
+
+def ahead(clock: ManualClock, duration_s: float) -> bool:
+    clock.advance(duration_s)
+    return True
+
+
 async def test_when_no_nsqlookupd_answers_the_part_nsq_says_so(rig: Rig) -> None:
     rig.consume(lookupds=[f"{HOST}:{free_port()}"])
     part = await eventually(lambda: next((p for p in rig.parts if p.name == "nsq" and not p.ok), None))

@@ -13,11 +13,13 @@ from taskdash.health import Inputs, Parts
 from taskdash.ingest.inbox import Inbox
 from taskdash.ingest.lookup import Lookup
 from taskdash.ingest.nsq_connection import Broken, Config, Subscription
-from taskdash.model.instants import in_seconds
+from taskdash.model.instants import in_seconds, seconds
 
 FIRST_PAUSE_S, SECOND_PAUSE_S, LONGEST_PAUSE_S, LIVED_S = 0.1, 1.0, 10.0, 10.0
 """Before connecting again (times up to 1.5): after a connection that lived, after the first failure, at most (R43, R54)."""
 POLL_EVERY_S, FIRST_POLLS_S = 15.0, 1.0
+REMEMBERED_S = 7 * 86_400.0
+"""A node that nobody names for so long is no input any more; longer than the longest 3 I (SPEC 3)."""
 SERVICES_SHARE = 25
 """One in so many in-flight messages is for registrations, the rest for beats."""
 
@@ -81,6 +83,13 @@ class Consumer:
             if key not in self._keepers:
                 self._keepers[key] = self._group.create_task(self._keep(*key))
         self._on_change()
+        self._forget_the_long_gone()
+
+    def _forget_the_long_gone(self) -> None:
+        gone_by = self._clock.now() - seconds(REMEMBERED_S)
+        for seen in self._inputs:
+            if seen.name.startswith("nsqd:") and not seen.healthy and (seen.withdrawn_at or gone_by) < gone_by:
+                self._inputs.forget(seen.name)
 
     async def _keep(self, node: str, topic: str) -> None:
         """Connect again and again, with jitter, while the node is wanted."""
