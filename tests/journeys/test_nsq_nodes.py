@@ -12,6 +12,7 @@ import pytest
 
 from taskdash.clock import ManualClock
 from taskdash.ingest import nsq_connection
+from taskdash.wire import nsq
 from tests.brokers import HOST, Lookupd, Nsqd, Proxy, free_port, running
 from tests.certificates import a_certificate
 from tests.consuming import Rig, all_wait, beats, withdrawn
@@ -174,15 +175,14 @@ async def test_R54_a_dead_node_is_tried_again_only_a_second_or_more_later() -> N
         tries.append(clock.now())
         writer.close()
 
-    server = await asyncio.start_server(hang_up, HOST, 0)
     clock = ManualClock()
     rig = Rig(clock)
-    rig.consume([f"{HOST}:{server.sockets[0].getsockname()[1]}"])
-    for _ in range(120):
-        await eventually(lambda: len(clock._sleepers) == RESTING)
-        clock.advance(0.5)
-    await rig.end()
-    server.close()
+    async with await asyncio.start_server(hang_up, HOST, 0) as server:
+        rig.consume([f"{HOST}:{server.sockets[0].getsockname()[1]}"])
+        for _ in range(120):
+            await eventually(lambda: len(clock._sleepers) == RESTING)
+            clock.advance(0.5)
+        await rig.end()
     by_instant = Counter(tries)
     first, second = sorted(by_instant)[:2]
     assert second - first >= 10**9
@@ -243,17 +243,31 @@ async def test_when_no_nsqlookupd_answers_the_part_nsq_says_so(rig: Rig) -> None
     assert "could not be asked" in part.reason
 
 
-async def test_something_that_is_no_nsqd_is_left_with_a_reason(rig: Rig) -> None:
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "did not answer IDENTIFY"),
+        (nsq.frame(nsq.RESPONSE, b"[]"), "answered IDENTIFY with b'[]'"),
+        (nsq.frame(nsq.RESPONSE, b'{"max_rdy_count":"many"}'), "answered IDENTIFY with"),
+        (nsq.frame(nsq.RESPONSE, b'{"max_rdy_count":1}') + b"\xff" * 100, "did not answer IDENTIFY"),
+        (
+            nsq.frame(nsq.RESPONSE, b'{"max_rdy_count":1}') + nsq.frame(nsq.ERROR, b"E_BAD_TOPIC no"),
+            "refused SUB: E_BAD_TOPIC no",
+        ),
+        (nsq.frame(nsq.ERROR, b"E_INVALID no"), "refused IDENTIFY: E_INVALID no"),
+        (nsq.frame(nsq.MESSAGE, b"short"), "did not answer IDENTIFY"),
+    ],
+)
+async def test_something_that_is_no_nsqd_is_left_with_a_reason(rig: Rig, said: bytes, reason: str) -> None:
     async def chatter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.write(said)
         await reader.read()
         writer.close()
 
-    server = await asyncio.start_server(chatter, HOST, 0)
-    node = f"{HOST}:{server.sockets[0].getsockname()[1]}"
-    rig.consume([node])
-    await eventually(lambda: "did not answer IDENTIFY" in rig.reason(node))
-    server.close()
+    async with await asyncio.start_server(chatter, HOST, 0) as server:
+        node = f"{HOST}:{server.sockets[0].getsockname()[1]}"
+        rig.consume([node])
+        await eventually(lambda: reason in rig.reason(node))
 
 
 class AuthService:

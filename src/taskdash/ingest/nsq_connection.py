@@ -26,6 +26,8 @@ HEARTBEAT_S = 15.0
 TOUCH_AFTER_S, GIVE_BACK_AFTER_S, PUT_AGAIN_S = 10.0, 870.0, 1.0
 LOOK_EVERY_S = 1.0
 """How often silence and overdue messages are looked for; more often when msg_timeout is short."""
+MOST_UNASKED = 16
+"""Frames kept that nobody asked for; nsqd sends one at most, the error before it hangs up."""
 _CLOSE_WAIT = b"CLOSE_WAIT"
 _KEEPS_THE_CONNECTION = (b"E_FIN_FAILED", b"E_REQ_FAILED", b"E_TOUCH_FAILED")
 
@@ -39,6 +41,17 @@ class Config(Struct, frozen=True):
     output_buffer_ms: int | None = None
     auth: str = ""
     tls: ssl.SSLContext | None = None
+
+
+class _Features(Struct, frozen=True):
+    """What nsqd answers to IDENTIFY, as far as it matters here."""
+
+    max_rdy_count: int
+    tls_v1: bool = False
+    auth_required: bool = False
+
+
+_features = msgspec.json.Decoder(_Features)
 
 
 class Broken(Exception):
@@ -70,7 +83,7 @@ class Subscription(asyncio.Protocol):
         self._closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._hands: list[_Hand] = []
         self._heard_at: Instant = clock.now()
-        self._most_rdy = 2_500
+        self._most_rdy = 1
         self._rdy = 0
         self._is_closing = False
         self.on_change: Callable[[], None] = lambda: None
@@ -106,7 +119,9 @@ class Subscription(asyncio.Protocol):
     def _on_frame(self, frame: nsq.Frame) -> None:
         if frame.body == b"_heartbeat_":
             self._transport.write(b"NOP\n")
-        elif frame.kind != nsq.ERROR or not frame.body.startswith(_KEEPS_THE_CONNECTION):
+        elif frame.kind == nsq.ERROR and frame.body.startswith(_KEEPS_THE_CONNECTION):
+            return
+        elif self._answers.qsize() < MOST_UNASKED:
             self._answers.put_nowait(frame)
 
     # the life of the connection
@@ -135,10 +150,10 @@ class Subscription(asyncio.Protocol):
             await loop.create_connection(lambda: self, host.strip("[]"), int(port))
         self._transport.write(nsq.MAGIC + nsq.with_body(b"IDENTIFY", self._wishes()))
         features = await self._features()
-        self._most_rdy = int(features.get("max_rdy_count") or self._most_rdy)
+        self._most_rdy = max(1, features.max_rdy_count)
         if self._config.tls is not None:
             await self._take_up_tls(features)
-        if features.get("auth_required"):
+        if features.auth_required:
             self._transport.write(nsq.with_body(b"AUTH", self._config.auth.encode()))
             await self._answer("AUTH")
         self._transport.write(f"SUB {self.topic} {self._config.nsq_channel}\n".encode())
@@ -160,16 +175,15 @@ class Subscription(asyncio.Protocol):
             }
         )
 
-    async def _features(self) -> dict[str, Any]:
+    async def _features(self) -> _Features:
         body = await self._answer("IDENTIFY")
         try:
-            features: dict[str, Any] = msgspec.json.decode(body)
-        except msgspec.DecodeError:
-            features = {}
-        return features
+            return _features.decode(body)
+        except (msgspec.DecodeError, UnicodeError):
+            raise Broken(f"nsqd answered IDENTIFY with {body[:40]!r}") from None
 
-    async def _take_up_tls(self, features: dict[str, Any]) -> None:
-        if not features.get("tls_v1"):
+    async def _take_up_tls(self, features: _Features) -> None:
+        if not features.tls_v1:
             raise Broken("TLS is wanted by nsq.tls_ca, but this nsqd does not offer it")
         loop = asyncio.get_running_loop()
         host = self.node.rpartition(":")[0].strip("[]")
