@@ -37,7 +37,8 @@ async def test_a_name_that_is_taken_or_a_password_that_is_weak_is_refused_in_one
     await add(at, "ssx", "member")
     assert (await add(at, "ssx", "admin")).errors == "taskdash: there is a user ssx already\n"
     weak = await taskdash("user", "add", "b", "--role", "member", "--password-stdin", at, text="short\n")
-    assert (weak.status, weak.errors) == (1, "taskdash: password must have at least 12 characters\n")
+    assert (weak.status, weak.errors.count("\n")) == (1, 1)
+    assert weak.errors.endswith("must have at least 12 characters\n")
     nothing = await taskdash("user", "passwd", "ssx", at)
     assert (nothing.status, nothing.output) == (2, "")
     assert "give it with --password-stdin" in nothing.errors
