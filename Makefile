@@ -38,6 +38,7 @@ check: .venv/.dev ## format, lint, types, imports, sizes
 	$(RUN)/mypy
 	$(RUN)/lint-imports
 	$(PY) tools/sizes.py
+	$(PY) tools/rows.py
 
 fix: .venv/.dev ## format and mend what can be mended by machine
 	$(RUN)/ruff format .

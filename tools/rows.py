@@ -1,0 +1,61 @@
+"""Which tests show which row of the reliability page: writes the table of docs/RELIABILITY.md, and names rows without a test.
+
+`python tools/rows.py --write` writes the table anew; without, it exits 1 when the table is out of date or a row of this release
+has no test.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+PAGE = Path("docs/RELIABILITY.md")
+BEGIN, END = "<!-- rows -->", "<!-- end of rows -->"
+WANTED = [
+    *range(1, 9), 10, 13, 15, 16, 20, 30, 31, *range(41, 46), 55, *range(60, 80), *range(140, 147), *range(148, 155),
+    161, 162, *range(170, 179),
+]  # fmt: skip
+_TEST = re.compile(r"def (test_(?:R\d+_)+\w+)")
+_ROW = re.compile(r"R(\d+)(?=_)")
+
+
+def tests_by_row() -> dict[int, list[str]]:
+    """Test names by row number."""
+    found: dict[int, list[str]] = {}
+    for path in sorted(Path("tests").rglob("test_*.py")):
+        for name in _TEST.findall(path.read_text(encoding="utf-8")):
+            for row in {int(number) for number in _ROW.findall(name)}:
+                found.setdefault(row, []).append(
+                    f"`{path.relative_to('tests')}` {name.removeprefix('test_').replace('_', ' ')}"
+                )
+    return found
+
+
+def table(found: dict[int, list[str]]) -> str:
+    """Markdown, a line a row."""
+    lines = ["| row | shown by |", "|---|---|"]
+    for row in sorted(found):
+        shown = found[row]
+        more = f" (and {len(shown) - 3} more)" if len(shown) > 3 else ""
+        lines.append(f"| R{row} | {'<br>'.join(shown[:3])}{more} |")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """0 when all is well."""
+    found = tests_by_row()
+    page = PAGE.read_text(encoding="utf-8")
+    head, rest = page.split(BEGIN)
+    new = f"{head}{BEGIN}\n{table(found)}\n{END}{rest.split(END)[1]}"
+    if "--write" in sys.argv:
+        PAGE.write_text(new, encoding="utf-8")
+    missing = [f"R{row}" for row in WANTED if row not in found]
+    if missing:
+        sys.stdout.write(f"rows without a test: {', '.join(missing)}\n")
+    if new != page and "--write" not in sys.argv:
+        sys.stdout.write("docs/RELIABILITY.md is out of date: python tools/rows.py --write\n")
+        return 1
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
