@@ -11,7 +11,17 @@ from tests.journeys.http import Site
 
 HOSTILE = '<script>document.title="owned"</script><img src=x onerror=alert(1)>"\'&'
 BACKWARDS = "invoice \u202egnp.exe"
-_NAMES = ("外汇牌价", "日终对账", "账单推送", "手续费结算", "订单拉取 华南", "Invoices", "退款重试", "A rather long English task name", "公告抓取")
+_NAMES = (
+    "外汇牌价",
+    "日终对账",
+    "账单推送",
+    "手续费结算",
+    "订单拉取 华南",
+    "Invoices",
+    "退款重试",
+    "A rather long English task name",
+    "公告抓取",
+)
 _STATUSES = ("running", "failed", "running", "waiting", "finish", "restart", "paused", "shutdown", "sleeping-deeply")
 _STATES = (("billing", "计费结算", "down"), ("crawler-b", "行情采集 B", "late"), ("etl-night", "夜间 ETL", "unknown"))
 _EVIDENCE = {
@@ -84,7 +94,14 @@ def _services(now: int) -> list[Service]:
         for key, name in (("order-sync", "订单同步"), ("report-gen", "报表生成"))
     ]
     paused = Service(
-        id="backup", name="数据备份", state="paused", since=now, pause_reason="upgrade", paused_by="ssx", last_known="up", **known
+        id="backup",
+        name="数据备份",
+        state="paused",
+        since=now,
+        pause_reason="upgrade",
+        paused_by="ssx",
+        last_known="up",
+        **known,
     )
     return [*ill, *fine, paused, Service(id="push-gw-2", name="推送网关 2", state="new", since=now, **known)]
 
@@ -160,11 +177,15 @@ def _history(now: int) -> list[NewEvent]:
             after={"state": "down", "reason": ""},
             evidence=_EVIDENCE["down"],
         ),
-        NewEvent(at=now - seconds(219), kind="incident.opened", subject_type="incident", subject_id="in-206", evidence="billing"),
+        NewEvent(
+            at=now - seconds(219), kind="incident.opened", subject_type="incident", subject_id="in-206", evidence="billing"
+        ),
     ]
 
 
 def _sender(conn: Any, now: int) -> None:
     from taskdash.model.records import Sender
 
-    senders.add(conn, [Sender(id="img-conv-2", first_at=now - seconds(3_000), last_at=now - seconds(8), count=205, sender="10.0.3.44")])
+    senders.add(
+        conn, [Sender(id="img-conv-2", first_at=now - seconds(3_000), last_at=now - seconds(8), count=205, sender="10.0.3.44")]
+    )

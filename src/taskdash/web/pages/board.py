@@ -52,7 +52,7 @@ _HEADS = (
 @page_get(PATH, opt={"action": "see"})
 async def board(request: HtmlRequest, web: Web, identity: Identity) -> Html:
     """The task list."""
-    pairs: Pairs = [(name, value) for name, value in request.query_params.multi_items() if value]
+    pairs = links.pairs_of(request.scope["query_string"])
     if (plain := tokens.spread(pairs)) != pairs:
         return go(request, links.with_query(PATH, plain))
     view = await view_of(request, web, identity)
@@ -85,7 +85,8 @@ async def _values(web: Web, actor: Actor, view: View, pairs: Pairs) -> dict[str,
 
 
 def _shown(view: View, actor: Actor, pairs: Pairs, order: Order, page: Page, counted: Facets) -> dict[str, Any]:
-    texts, query = view.texts, Query.of_pairs(pairs)
+    texts, plural, query = view.texts, view.texts.plural, Query.of_pairs(pairs)
+    total = plural("%(n)s task", "%(n)s tasks", min(counted.total, CAP))
     following = order.following(page)
     filters = [(name, value) for name, value in pairs if name in FILTERS]
     return {
@@ -96,10 +97,10 @@ def _shown(view: View, actor: Actor, pairs: Pairs, order: Order, page: Page, cou
         "q": query.one("q"),
         "sorts": SORTS,
         "sort": order.sort,
-        "total": counted_text(texts, "%(n)s task", "%(n)s tasks", counted.total),
-        "at_risk": counted_text(texts, "%(n)s at risk", "%(n)s at risk", counted.at_risk),
+        "total": capped(counted.total, total) or total,
+        "at_risk": capped(counted.at_risk, plural("%(n)s at risk", "%(n)s at risk", min(counted.at_risk, CAP))),
         "at_risk_href": links.with_query(PATH, links.changed(pairs, "at_risk", "true")),
-        "unowned": counted_text(texts, "%(n)s unowned", "%(n)s unowned", counted.unowned),
+        "unowned": capped(counted.unowned, plural("%(n)s unowned", "%(n)s unowned", min(counted.unowned, CAP))),
         "unowned_href": links.with_query(PATH, links.changed(pairs, "user", "none")),
         "export": links.with_query("", filters).replace("?", "&", 1),
         "may_claim": roles.may(actor, "claim"),
@@ -115,11 +116,11 @@ def number(n: int) -> str:
     return f"{n:,}" if n <= CAP else f"{CAP:,}+"
 
 
-def counted_text(texts: Texts, one: str, many: str, n: int) -> str:
-    """`3 at risk`; nothing for none, except for a plain total."""
-    if not n and one != "%(n)s task":
-        return ""
-    return texts.plural(one, many, n) if n <= CAP else texts.plural(one, many, CAP).replace(f"{CAP:,}", number(n))
+def capped(n: int, text: str) -> str:
+    """A text that says min(n, 10,000), with a plus when there are more; nothing for none."""
+    if n > CAP:
+        return text.replace(f"{CAP:,}", f"{CAP:,}+")
+    return text if n else ""
 
 
 def _head(pairs: Pairs, sort: str, cls: str, text: str, by: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The side of the board: views and facets, each value a link that adds or takes away this filter. Pure. UI 6 (Board)."""
+"""The side of the board: views and facets, each value a link that sets or takes away this filter. Pure. UI 6 (Board)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple

@@ -21,7 +21,7 @@ PATH = "/history"
 async def history(request: HtmlRequest, web: Web, identity: Identity) -> Html:
     """The events that the filters find."""
     view, actor = await view_of(request, web, identity), identity.actor
-    pairs = [(name, value) for name, value in request.query_params.multi_items() if value]
+    pairs = links.pairs_of(request.scope["query_string"])
     query, error = Query.of_pairs(pairs), ""
     try:
         filters, place, limit = events.filters_of(query), events.place_of(query), query.limit()

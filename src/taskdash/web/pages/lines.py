@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import tzinfo
 from typing import Any, NamedTuple
 
-from taskdash.model.instants import Instant
+from taskdash.model.instants import Instant, parse_rfc3339
 from taskdash.model.records import Event
 from taskdash.web.pages import links, times, words
 from taskdash.web.pages.texts import Texts, mark
@@ -13,6 +13,7 @@ from taskdash.web.pages.words import Word
 _SHOWN = 5
 _HIDDEN = {"version", "id"}
 _SAID_BY_KIND = {"task.pinned", "task.unpinned", "task.gone", "task.back"}
+_TIMES = {"until", "away_until"}
 _NAMELESS = {"state", "status"}
 """Fields whose values say by themselves what they are."""
 CHANNELS = {
@@ -61,13 +62,13 @@ def lines(texts: Texts, events: Sequence[Event], zone: tzinfo) -> list[Line]:
     before = ""
     for event in events:
         day = times.day(event.at, zone)
-        found.append(_line(texts, event, day if before and day != before else ""))
+        found.append(_line(texts, event, zone, day if before and day != before else ""))
         before = day
     return found
 
 
-def _line(texts: Texts, event: Event, day: str) -> Line:
-    changes = _changes(texts, event)
+def _line(texts: Texts, event: Event, zone: tzinfo, day: str) -> Line:
+    changes = _changes(texts, event, zone)
     channel = texts(CHANNELS.get(event.channel, event.channel))
     person = event.actor_type == "user"
     actor_text = event.actor_id if event.actor_type in {"service", "connection"} else texts("system")
@@ -103,20 +104,16 @@ def _word(event: Event) -> Word:
     return known
 
 
-def _changes(texts: Texts, event: Event) -> list[Changed]:
+def _changes(texts: Texts, event: Event, zone: tzinfo) -> list[Changed]:
     if event.kind in _SAID_BY_KIND:
         return []
     names = [name for name in event.after if name in event.before and name not in _HIDDEN]
-    return [_changed(texts, name, event.before[name], event.after[name]) for name in names[:_SHOWN]]
+    return [_changed(texts, name, event.before[name], event.after[name], zone) for name in names[:_SHOWN]]
 
 
-def _changed(texts: Texts, name: str, before: Any, after: Any) -> Changed:
-    return Changed(
-        "" if name in _NAMELESS else texts(words.FIELDS.get(name, name)),
-        _value(texts, name, before),
-        _value(texts, name, after),
-        _tone(name, after),
-    )
+def _changed(texts: Texts, name: str, before: Any, after: Any, zone: tzinfo) -> Changed:
+    said = "" if name in _NAMELESS else texts(words.FIELDS.get(name, name))
+    return Changed(said, _value(texts, name, before, zone), _value(texts, name, after, zone), _tone(name, after))
 
 
 def _tone(name: str, value: Any) -> str:
@@ -125,13 +122,20 @@ def _tone(name: str, value: Any) -> str:
     return known.tone if known and known.tone == "er" else ""
 
 
-def _value(texts: Texts, name: str, value: Any) -> str:
+def _value(texts: Texts, name: str, value: Any, zone: tzinfo) -> str:
     if isinstance(value, bool):
         return texts("yes") if value else texts("no")
-    if value is None or value == "":
+    if not value and value != 0:
         return "—"
     table = {"state": words.STATES, "status": words.STATUSES}.get(name)
-    text = str(value)
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     if table and text in table:
         return texts(table[text].text)
-    return text if len(text) <= 80 else text[:79] + "…"
+    return _time(text, zone) if name in _TIMES else text if len(text) <= 80 else text[:79] + "…"
+
+
+def _time(text: str, zone: tzinfo) -> str:
+    try:
+        return times.exact(parse_rfc3339(text), zone)
+    except ValueError:
+        return text

@@ -1,7 +1,7 @@
 """Addresses of pages. Pure. An id is percent-encoded as one segment, so it may hold `/` (RELIABILITY R87)."""
 
 from collections.abc import Iterable
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 Pairs = list[tuple[str, str]]
 
@@ -43,11 +43,18 @@ def changed(pairs: Pairs, name: str, value: str) -> Pairs:
 
 
 def toggled(pairs: Pairs, name: str, value: str) -> Pairs:
-    """The query with this one value added, or taken out when it is there, back at the first page."""
-    kept = [pair for pair in pairs if pair[0] != "cursor"]
-    if (name, value) in kept:
-        return [pair for pair in kept if pair != (name, value)]
-    return [*kept, (name, value)]
+    """The query with `name` at this one value, or without it when it is there, back at the first page.
+
+    Not one more alternative: the number beside a link is that of exactly the rows behind it (UI 1.8).
+    """
+    if (name, value) in pairs:
+        return [pair for pair in pairs if pair != (name, value) and pair[0] != "cursor"]
+    return changed(pairs, name, value)
+
+
+def pairs_of(query_string: bytes) -> Pairs:
+    """The query of a request in its order, without empty values."""
+    return parse_qsl(query_string.decode("ascii", "replace"))
 
 
 def host(url: str) -> str:

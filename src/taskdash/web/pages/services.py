@@ -13,12 +13,13 @@ from taskdash.model.records import Actor, Service
 from taskdash.rules import roles
 from taskdash.store import clash_problems, events, facets, incidents, risk_order, senders, service_page
 from taskdash.store.task_filters import Filters
+from taskdash.store.task_page import CAP
 from taskdash.web import visible
 from taskdash.web.api.services import after_of, filters_of, following
 from taskdash.web.auth import Identity
 from taskdash.web.context import Web
 from taskdash.web.pages import links, now, sentences, times, words
-from taskdash.web.pages.board import counted_text, number
+from taskdash.web.pages.board import capped, number
 from taskdash.web.pages.claiming import local_instant
 from taskdash.web.pages.frame import Html, HtmlRequest, fields_of, go, html, page_get, page_post, view_of
 from taskdash.web.pages.lines import lines
@@ -39,7 +40,7 @@ _SHOWN = ("down", "late", "unknown", "new", "paused", "left", "up")
 async def listed(request: HtmlRequest, web: Web, identity: Identity) -> Html:
     """All services."""
     view, actor = await view_of(request, web, identity), identity.actor
-    pairs = [(name, value) for name, value in request.query_params.multi_items() if value]
+    pairs = links.pairs_of(request.scope["query_string"])
     try:
         query = Query.of_pairs(pairs)
         wanted, after, limit = filters_of(query, actor, web.visibility), after_of(query), query.limit()
@@ -93,7 +94,7 @@ def _values(conn: Connection, view: View, actor: Actor, web: Web, service_id: st
     history = events.page(conn, subject=("service", service.id), limit=_LINES)
     return page_values(view, service) | {
         "total": number(counts.total),
-        "unowned": counted_text(texts, "%(n)s unowned", "%(n)s unowned", counts.unowned),
+        "unowned": capped(counts.unowned, texts.plural("%(n)s unowned", "%(n)s unowned", min(counts.unowned, CAP))),
         "tasks": [row_view(view, row.task, None, stale=row.stale, why=row.why) for row in page.rows],
         "events": lines(texts, history, view.zone),
         "history_href": links.history("service", service.id),

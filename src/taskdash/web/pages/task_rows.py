@@ -56,7 +56,7 @@ class RowView(Struct, frozen=True, kw_only=True):
 
 def row_view(view: View, task: Task, liveness: str | None, *, stale: bool, why: Sequence[Reason]) -> RowView:
     """The row of one task. `liveness`: the state of its service; `why`: what puts it at risk."""
-    said = [_said(view, reason) for reason in why]
+    said = [_said(view, reason) for reason in _telling(why)]
     return RowView(
         id=task.id,
         href=links.task(task.id),
@@ -86,6 +86,12 @@ def row_view(view: View, task: Task, liveness: str | None, *, stale: bool, why: 
         may_claim=not task.user and _may(view, "claim", task),
         may_release=bool(task.user) and _may(view, "release", task),
     )
+
+
+def _telling(why: Sequence[Reason]) -> list[Reason]:
+    """A stale task of a service that is down says it once: the state of the service stands beside it."""
+    is_stale = any(each.reason == "stale" for each in why)
+    return [each for each in why if not (is_stale and each.reason in {"down", "unknown"})]
 
 
 def _may(view: View, action: roles.Action, task: Task) -> bool:

@@ -78,6 +78,17 @@ KINDS = {
     "incident.opened": Word("er", "x", mark("opened")),
     "incident.acknowledged": Word("nu", "tick", mark("acknowledged")),
     "incident.resolved": Word("ok", "tick", mark("resolved")),
+    "session.began": Word("nu", "user", mark("signed in")),
+    "session.ended": Word("nu", "left", mark("signed out")),
+    "session.refused": Word("wa", "tri", mark("sign-in refused")),
+    "user.added": Word("nu", "plus", mark("added")),
+    "user.changed": Word("nu", "user", mark("changed")),
+    "user.disabled": Word("wa", "user", mark("disabled")),
+    "user.password_changed": Word("nu", "user", mark("new password")),
+    "group.added": Word("nu", "plus", mark("added")),
+    "group.changed": Word("nu", "right", mark("changed")),
+    "token.created": Word("nu", "plus", mark("created")),
+    "token.revoked": Word("nu", "x", mark("revoked")),
 }
 SUBJECTS = {
     "task": mark("task"),
@@ -109,6 +120,10 @@ FIELDS = {
     "role": mark("role"),
     "gone": mark("gone"),
     "stale": mark("stale"),
+    "away_until": mark("away until"),
+    "groups": mark("groups"),
+    "disabled": mark("disabled"),
+    "flapping": mark("flapping"),
 }
 
 

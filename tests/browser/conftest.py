@@ -1,0 +1,39 @@
+"""A real Chromium, and a site with something of everything."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from playwright.async_api import Browser, async_playwright
+
+from tests.browser import town
+from tests.journeys.http import Site, a_site
+
+CHROMIUM = "/usr/bin/chromium"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture
+async def chromium() -> AsyncIterator[Browser]:
+    """A browser of its own for each test."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+async def town_site(tmp_path: Path) -> AsyncIterator[Site]:
+    """The web over a filled store."""
+    async with a_site(tmp_path, zone=ZoneInfo("Asia/Shanghai")) as site:
+        await town.fill(site)
+        yield site

@@ -1,0 +1,57 @@
+"""Somebody at a browser: what they see, and whatever their page complains of."""
+
+from typing import Any
+
+from playwright.async_api import Browser, Page
+
+from tests.journeys.http import PASSWORD, Site
+
+
+class Visitor:
+    """One person in a browser of their own. `complaints`: console errors, CSP reports, failed scripts, foreign requests."""
+
+    def __init__(self, page: Page, origin: str) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        page.on("console", lambda m: self.complaints.append(m.text) if m.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("dialog", lambda dialog: self.complaints.append(f"dialog {dialog.message}"))
+        page.on(
+            "request", lambda r: None if r.url.startswith((origin, "data:")) else self.complaints.append(f"request {r.url}")
+        )
+
+    async def rows(self) -> list[str]:
+        """Ids of the tasks on the board, in their order."""
+        return [str(await box.get_attribute("value")) for box in await self.page.locator("input[name=ids]").all()]
+
+    async def said(self) -> str:
+        """The sentence of the banner after a form."""
+        return " ".join((await self.page.locator(".banner span").first.inner_text()).split())
+
+    async def scrolls_sideways(self) -> bool:
+        """True when the page is wider than the window."""
+        return bool(await self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
+
+
+async def visitor(browser: Browser, site: Site, *, width: int = 1440, **context: Any) -> Visitor:
+    """Somebody who has not signed in."""
+    height = 844 if width < 640 else 900
+    made = await browser.new_context(base_url=site.origin, viewport={"width": width, "height": height}, **context)
+    made.set_default_timeout(15_000)
+    return Visitor(await made.new_page(), site.origin)
+
+
+async def signed_in(browser: Browser, site: Site, name: str, **context: Any) -> Visitor:
+    """Somebody who signed in by the form."""
+    found = await visitor(browser, site, **context)
+    await found.page.goto("/login?next=/tasks")
+    await sign_in(found.page, name)
+    await found.page.wait_for_url("**/tasks")
+    return found
+
+
+async def sign_in(page: Page, name: str, password: str = PASSWORD) -> None:
+    """Fill in and send the sign-in form."""
+    await page.fill("input[name=user]", name)
+    await page.fill("input[name=password]", password)
+    await page.click("form.form button.primary")

@@ -1,0 +1,278 @@
+"""A person at work: sign in, filter, claim, release, assign, services; with and without JavaScript. UI 6, 8, 12; R142."""
+
+import re
+
+import pytest
+from playwright.async_api import Browser
+
+from taskdash.store import tasks
+from tests.browser.people import sign_in, signed_in, visitor
+from tests.journeys.http import PASSWORD, Site, a_site
+
+WITH_AND_WITHOUT = pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "end"),
+    [("/services", "/services"), ("//evil.example/x", "/"), ("https://evil.example", "/"), ("/\\evil.example", "/"), ("", "/")],
+)
+async def test_who_signs_in_goes_where_they_wanted_but_never_off_this_site(
+    chromium: Browser, town_site: Site, wanted: str, end: str
+) -> None:
+    ada = await visitor(chromium, town_site)
+    await ada.page.goto(f"/login?next={wanted}")
+    await sign_in(ada.page, "ssx")
+    await ada.page.wait_for_url(town_site.origin + end)
+    assert ada.complaints == []
+
+
+async def test_a_page_sends_a_stranger_to_the_sign_in_and_back(chromium: Browser, town_site: Site) -> None:
+    ada = await visitor(chromium, town_site, locale="en")
+    await ada.page.goto("/tasks?status=failed&sort=name")
+    await sign_in(ada.page, "ssx", "wrong wrong wrong")
+    assert "wrong" in await ada.page.locator("[role=alert]").inner_text()
+    await sign_in(ada.page, "ssx")
+    await ada.page.wait_for_url("**/tasks?status=failed&sort=name")
+    await ada.page.click(".menu summary")
+    await ada.page.click("form[action='/logout'] button")
+    await ada.page.wait_for_url("**/login")
+    await ada.page.goto("/tasks")
+    assert "/login" in ada.page.url
+
+
+@WITH_AND_WITHOUT
+async def test_the_board_filters_sorts_counts_and_pages(chromium: Browser, town_site: Site, script: bool) -> None:
+    ada = await signed_in(chromium, town_site, "ssx", locale="en", java_script_enabled=script)
+    assert len(await ada.rows()) == 50
+    await ada.page.click("a[rel=next]")
+    assert len(await ada.rows()) == 10
+    await ada.page.goto("/tasks")
+    await ada.page.locator(".facets a", has_text="Failed").first.click()
+    assert ada.page.url.endswith("/tasks?status=failed")
+    shown = await ada.rows()
+    assert await ada.page.locator(".count .b").inner_text() == f"{len(shown)} tasks"
+    await ada.page.locator(".facets a", has_text="zxf").click()
+    assert "status=failed" in ada.page.url
+    assert "user=zxf" in ada.page.url
+    both = await ada.rows()
+    assert set(both) < set(shown)
+    await ada.page.click(".token >> nth=0")
+    assert ada.page.url.endswith("/tasks?user=zxf")
+    await ada.page.goto("/tasks")
+    await ada.page.locator("th a", has_text="ID").click()
+    first = await ada.rows()
+    assert first == sorted(first)
+    await ada.page.fill("input[name=q]", "group:pay is:at-risk 外汇")
+    await ada.page.click(".filter button")
+    await ada.page.wait_for_url(re.compile("group=pay.*at_risk=true.*q="))
+    await ada.page.go_back()
+    assert await ada.rows() == first
+
+
+async def test_every_count_of_the_side_is_the_number_of_rows_behind_its_link(chromium: Browser, town_site: Site) -> None:
+    ada = await signed_in(chromium, town_site, "ssx", locale="en")
+    await ada.page.goto("/tasks?limit=200&user=zxf")
+    links = [
+        (str(await link.get_attribute("href")), await link.locator(".n").inner_text())
+        for link in await ada.page.locator(".facets a").all()
+    ]
+    counted = [(href, int(text)) for href, text in links if text.isdigit() and "user=zxf" in href]
+    assert len(counted) > 15
+    for href, n in counted:
+        await ada.page.goto(href)
+        assert len(await ada.rows()) == n, href
+
+
+@WITH_AND_WITHOUT
+async def test_claim_undo_and_release_with_one_click_each(chromium: Browser, town_site: Site, script: bool) -> None:
+    ada = await signed_in(chromium, town_site, "ssx", locale="en", java_script_enabled=script)
+    await ada.page.goto("/tasks?user=none&sort=id")
+    (key, *_others) = await ada.rows()
+    await ada.page.click(f"button[name=id][value='{key}']")
+    assert (await ada.said()).startswith(f"You claimed {key}")
+    assert key not in await ada.rows()
+    await ada.page.click(".banner button")
+    assert (await ada.said()).startswith(f"You released {key}")
+    assert key in await ada.rows()
+    await ada.page.goto(f"/tasks/{key}")
+    await ada.page.click("button.primary")
+    assert "ssx" in await ada.page.locator(".who").inner_text()
+    await ada.page.reload()
+    assert await ada.page.locator(".banner").count() == 0
+    await ada.page.locator("button", has_text="Release").click()
+    assert await ada.page.locator("b.er").inner_text() == "Unowned"
+    assert ada.complaints == []
+
+
+async def test_of_two_people_who_click_claim_one_wins_and_the_other_reads_who(chromium: Browser, town_site: Site) -> None:
+    ada = await signed_in(chromium, town_site, "ssx", locale="en")
+    bob = await signed_in(chromium, town_site, "zxf", locale="zh-CN")
+    for one in (ada, bob):
+        await one.page.goto("/tasks/1012")
+    await ada.page.click("button.primary")
+    await bob.page.click("button.primary")
+    assert (await ada.said()).startswith("You claimed 1012")
+    assert re.match(r"1012 已被 ssx 在 \d+ 秒前领取", await bob.said())
+    assert "ssx" in await bob.page.locator(".who").inner_text()
+    assert await bob.page.locator("button.primary").count() == 0
+
+
+async def test_many_are_claimed_at_once_and_each_loss_is_told(chromium: Browser, town_site: Site) -> None:
+    ada = await signed_in(chromium, town_site, "ssx", locale="en")
+    await ada.page.goto("/tasks?user=none&sort=id&group=pay")
+    await ada.page.click(".foot button >> nth=0")
+    assert await ada.said() == "Select at least one task first."
+    boxes = await ada.page.locator("input[name=ids]").all()
+    for box in boxes[:3]:
+        await box.check()
+    keys = (await ada.rows())[:3]
+    root = await town_site.again("root")
+    async with root.http.post(f"/api/v1/tasks/{keys[0]}/claim", json={}) as answer:
+        assert answer.status == 200
+    await ada.page.click(".foot button >> nth=0")
+    said = await ada.said()
+    assert said.startswith("2 tasks claimed.")
+    assert f"root has {keys[0]}" in said
+
+
+@WITH_AND_WITHOUT
+async def test_a_lead_assigns_the_selected_tasks_with_a_note(chromium: Browser, town_site: Site, script: bool) -> None:
+    ada = await signed_in(chromium, town_site, "ssx", locale="en", java_script_enabled=script)
+    await ada.page.goto("/tasks?group=pay&sort=id")
+    keys = (await ada.rows())[:2]
+    for key in keys:
+        await ada.page.check(f"input[name=ids][value='{key}']")
+    await ada.page.locator(".foot button", has_text="Assign").click()
+    await ada.page.wait_for_url("**/tasks/assign?**")
+    assert await ada.page.locator("h1").inner_text() == "Assign 2 tasks"
+    assert await ada.page.locator("option[value=wsg]").is_disabled()
+    await ada.page.select_option("select[name=user]", "zxf")
+    await ada.page.fill("input[name=note]", "month end")
+    await ada.page.check("input[name=pin]")
+    await ada.page.click("button.primary")
+    await ada.page.wait_for_url("**/tasks?group=pay&sort=id")
+    assert await ada.said() == "2 tasks assigned."
+    known = await town_site.db.read(lambda conn: tasks.load_many(conn, keys))
+    assert {(task.user, task.pinned, task.group_id) for task in known.values()} == {("zxf", True, "pay")}
+    await ada.page.goto(f"/tasks/{keys[1]}")
+    assert "month end" in await ada.page.locator(".lines").inner_text()
+    assert ada.complaints == []
+
+
+async def test_a_wrong_end_of_the_shift_is_said_and_what_was_typed_stays(chromium: Browser, town_site: Site) -> None:
+    ada = await signed_in(chromium, town_site, "ssx", locale="en")
+    await ada.page.goto("/tasks/assign?ids=1012")
+    await ada.page.select_option("select[name=user]", "zxf")
+    await ada.page.fill("input[name=note]", "typed")
+    await ada.page.fill("input[name=until]", "2020-01-01T10:00")
+    await ada.page.click("button.primary")
+    assert "until" in await ada.page.locator("[role=alert]").inner_text()
+    assert await ada.page.input_value("input[name=note]") == "typed"
+    assert await ada.page.input_value("select[name=user]") == "zxf"
+
+
+async def test_who_may_not_sees_no_button_and_a_forged_form_is_refused(chromium: Browser, town_site: Site) -> None:
+    vic = await signed_in(chromium, town_site, "vic", locale="en")
+    assert await vic.page.locator("button", has_text="Claim").count() == 0
+    answer = await vic.page.goto("/tasks/assign?ids=1000")
+    assert answer is not None
+    assert answer.status == 403
+    ada = await signed_in(chromium, town_site, "ssx", locale="en")
+    await ada.page.goto("/tasks/1012")
+    await ada.page.evaluate("document.querySelectorAll('[name=csrf_token]').forEach(i => { i.value = 'x' })")
+    async with ada.page.expect_navigation() as navigation:
+        await ada.page.click("button.primary")
+    assert (await (await navigation.value).all_headers())["content-type"].startswith("text/html")  # type: ignore[union-attr]
+    assert (await navigation.value).status == 403  # type: ignore[union-attr]
+    known = await town_site.db.read(lambda conn: tasks.load(conn, "1012"))
+    assert known is not None
+    assert known.user == ""
+
+
+@WITH_AND_WITHOUT
+async def test_services_show_why_and_a_lead_mutes_one(chromium: Browser, town_site: Site, script: bool) -> None:
+    ada = await signed_in(chromium, town_site, "ssx", locale="en", java_script_enabled=script)
+    await ada.page.goto("/services")
+    names = await ada.page.locator("tbody td.lead").all_inner_texts()
+    assert names[:2] == ["计费结算", "行情采集 B"]
+    assert await ada.page.locator("svg.strip").first.get_attribute("aria-label")
+    assert "img-conv-2" in await ada.page.locator(".watch").inner_text()
+    await ada.page.click(".chips a >> nth=0")
+    assert await ada.page.locator("tbody tr").count() == 1
+    await ada.page.click("tbody td.lead a")
+    assert "refused the connection" in await ada.page.locator(".card.bad").first.inner_text()
+    await ada.page.fill("input[name=reason]", "upgrade")
+    await ada.page.locator("form[action='/services/pause'] button").click()
+    assert await ada.said() == "billing is muted"
+    assert "upgrade" in await ada.page.locator("main").inner_text()
+    await ada.page.locator("button", has_text="Unmute").click()
+    assert await ada.said() == "billing is judged again from now"
+    assert ada.complaints == []
+
+
+async def test_now_says_what_is_wrong_and_an_incident_is_acknowledged_and_its_tasks_claimed(
+    chromium: Browser, town_site: Site
+) -> None:
+    ada = await signed_in(chromium, town_site, "root", locale="en")
+    await ada.page.goto("/")
+    assert await ada.page.locator("h1").inner_text() == "1 thing is wrong; 1 not acknowledged"
+    assert await ada.page.locator(".badge").first.inner_text() == "1"
+    for counter in await ada.page.locator(".counter").all():
+        assert (await counter.locator(".n").inner_text()).replace(",", "").isdigit()
+    await ada.page.locator("button", has_text="Acknowledge").click()
+    assert (await ada.said()).startswith("Acknowledged:")
+    assert await ada.page.locator(".badge").count() == 0
+    await ada.page.locator("button", has_text="Claim").click()
+    assert "claimed" in await ada.said()
+    assert await ada.page.locator("button", has_text="Claim").count() == 0
+
+
+async def test_all_is_well_in_an_empty_store(chromium: Browser, tmp_path: object) -> None:
+    async with a_site(tmp_path) as site:  # type: ignore[arg-type]
+        await site.account("ssx", "lead")
+        ada = await signed_in(chromium, site, "ssx", locale="en")
+        assert "Nothing has registered yet" in await ada.page.locator("main").inner_text()
+        await ada.page.goto("/")
+        assert await ada.page.locator("h1").inner_text() == "All well · 0 services, 0 tasks"
+        await ada.page.goto("/services")
+        assert "No service has registered yet" in await ada.page.locator("main").inner_text()
+        assert ada.complaints == []
+
+
+async def test_history_is_filtered_by_its_address(chromium: Browser, town_site: Site) -> None:
+    ada = await signed_in(chromium, town_site, "ssx", locale="en")
+    await ada.page.goto("/history?subject=task:1001")
+    assert await ada.page.locator("tbody tr:not(.section)").count() == 3
+    await ada.page.select_option("select[name=kind]", "task.assigned")
+    await ada.page.click(".filter button")
+    assert await ada.page.locator("tbody tr:not(.section)").count() == 1
+    assert "月结" in await ada.page.locator("tbody").inner_text()
+
+
+async def test_the_first_password_asks_to_be_changed_and_is(chromium: Browser, town_site: Site) -> None:
+    from taskdash.actions import accounts as account_actions
+    from taskdash.actions.accounts import UserChange
+    from taskdash.model.records import SYSTEM
+
+    change, now = UserChange(must_change=True), town_site.web.clock.now()
+    await town_site.db.write(lambda conn: account_actions.change_user(conn, SYSTEM, "zxf", change, now))
+    ada = await signed_in(chromium, town_site, "zxf", locale="en")
+    assert "first password" in await ada.said()
+    await ada.page.click(".banner a")
+    await ada.page.fill("input[name=old]", "not this one at all")
+    await ada.page.fill("input[name=new]", "a new and private sentence")
+    await ada.page.click("button.primary")
+    assert "old password" in await ada.page.locator("[role=alert]").inner_text()
+    await ada.page.fill("input[name=old]", PASSWORD)
+    await ada.page.fill("input[name=new]", "a new and private sentence")
+    await ada.page.click("button.primary")
+    await ada.page.wait_for_url(town_site.origin + "/")
+    assert await ada.said() == "Your password was changed."
+
+
+async def test_every_page_works_by_keyboard_from_the_skip_link_on(chromium: Browser, town_site: Site) -> None:
+    ada = await signed_in(chromium, town_site, "ssx", locale="en")
+    await ada.page.keyboard.press("Tab")
+    assert await ada.page.evaluate("document.activeElement.textContent") == "Skip to content"
+    await ada.page.keyboard.press("Enter")
+    assert ada.page.url.endswith("#main")
