@@ -15,7 +15,7 @@ from taskdash.store import facets, risk_order, task_page
 from taskdash.store.facets import Facets
 from taskdash.store.service_page import WORST_FIRST
 from taskdash.store.task_filters import NONE, Filters
-from taskdash.store.task_page import Key, Page
+from taskdash.store.task_page import Page
 from taskdash.web import cursor, shapes
 from taskdash.web.api import one_task
 from taskdash.web.context import Web
@@ -54,7 +54,7 @@ class Order(msgspec.Struct, frozen=True):
     """How a list is sorted, and after which key its page begins."""
 
     sort: str
-    after: Key | None = None
+    after: cursor.Position | None = None
 
     def page(self, conn: Connection, wanted: Filters, limit: int, now: Instant) -> Page:
         """The rows of this page."""
