@@ -31,5 +31,5 @@ def test_the_chinese_readme_has_every_command_and_link_of_the_english_one() -> N
     english, chinese = (Path(name).read_text(encoding="utf-8") for name in ("README.md", "README.zh-CN.md"))
     commands = set(re.findall(r"(?:taskdash|make) [a-z]+", english))
     assert {c for c in commands if c not in chinese} == set()
-    links = {link for link in re.findall(r"\]\(([^)]+)\)", english) if link != "README.zh-CN.md"}
+    links = {link for link in re.findall(r"(?<!!)\[[^\]]*\]\(([^)]+)\)", english) if link != "README.zh-CN.md"}
     assert {link for link in links if link not in chinese} == set()
