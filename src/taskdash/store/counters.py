@@ -4,7 +4,7 @@ Facets and the choice of an index at a million tasks cost a look at these (STORE
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, bindparam, func, select, update
@@ -61,17 +61,27 @@ def of_status(conn: Connection, statuses: Iterable[str]) -> int:
     return count(conn, "status", [""], statuses)
 
 
-def by_status(conn: Connection) -> Mapping[str, int]:
-    """Tasks by status."""
-    rows = conn.execute(select(_c.status, _c.n).where(_c.kind == "status", _c.n > 0))
+def by_status(conn: Connection, limit: int) -> Mapping[str, int]:
+    """Tasks by status, the most frequent first."""
+    query = select(_c.status, _c.n).where(_c.kind == "status", _c.n > 0).order_by(_c.n.desc(), _c.status)
+    return {row[0]: row[1] for row in conn.execute(query.limit(limit))}
+
+
+def by_value(conn: Connection, kind: str, limit: int, statuses: Sequence[str] = ()) -> Mapping[str, int]:
+    """Tasks by user or group, of `statuses` if given, the most frequent first."""
+    summed = func.sum(_c.n).label("n")
+    query: Select[Any] = select(_c.value, summed).where(_c.kind == kind).group_by(_c.value)
+    if statuses:
+        query = query.where(_c.status.in_(statuses))
+    rows = conn.execute(query.having(summed > 0).order_by(summed.desc(), _c.value).limit(limit))
     return {row[0]: row[1] for row in rows}
 
 
-def by_value(conn: Connection, kind: str, limit: int) -> Mapping[str, int]:
-    """Tasks by user or group, the most frequent first."""
+def statuses_of(conn: Connection, kind: str, values: Iterable[str], limit: int) -> Mapping[str, int]:
+    """Tasks by status of those with one of `values` (kind user or group), the most frequent first."""
     summed = func.sum(_c.n).label("n")
-    query: Select[Any] = select(_c.value, summed).where(_c.kind == kind).group_by(_c.value)
-    rows = conn.execute(query.having(summed > 0).order_by(summed.desc(), _c.value).limit(limit))
+    query = select(_c.status, summed).where(_c.kind == kind, _c.value.in_(list(values))).group_by(_c.status)
+    rows = conn.execute(query.having(summed > 0).order_by(summed.desc(), _c.status).limit(limit))
     return {row[0]: row[1] for row in rows}
 
 

@@ -1,11 +1,11 @@
 """Counts beside the list, by status, service, user, group, liveness: same filters, each counted without itself. SPEC 8.
 
-Without filters they come from counters; with filters from at most 10,001 rows a facet, and `capped` says so.
+They come from counters where those know; else from the newest 10,000 rows that pass, and `capped` says so. The five numbers
+(total, at risk, unowned, stale, should run) are exact to 10,000.
 """
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from operator import itemgetter
+import heapq
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct, structs
@@ -13,12 +13,13 @@ from sqlalchemy import Connection, func, or_, select
 
 from taskdash.model.instants import Instant
 from taskdash.store import counters
+from taskdash.store.samples import LARGEST, Sample
 from taskdash.store.tables import services, tasks
-from taskdash.store.task_filters import Filters, terms
-from taskdash.store.task_page import CAP, chosen, count
+from taskdash.store.task_filters import NONE, Filters
+from taskdash.store.task_page import CAP, count
+from taskdash.store.task_terms import terms
 
 c, s = tasks.c, services.c
-LARGEST = 50
 
 
 class Bucket(Struct, frozen=True):
@@ -49,76 +50,66 @@ _NAMES = ("status", "service", "user", "group", "liveness")
 
 def facets(conn: Connection, wanted: Filters, now: Instant) -> Facets:
     """All of them, and the counts of what most people look for."""
-    sample = None if wanted == Filters() else Sample(conn, wanted, now)
-    buckets = {name: _facet(conn, wanted, name, sample, now) for name in _NAMES}
-    total = count(conn, wanted, now) if sample is None or sample.is_cut else len(sample.rows)
-    made: dict[str, Any] = {**buckets, **_numbers(conn, wanted, sample, now)}
-    return Facets(total, total > CAP, **made)
+    samples: dict[Filters, Sample] = {}
+
+    def sample_of(filters: Filters) -> Sample:
+        if filters not in samples:
+            samples[filters] = Sample(conn, filters, terms(conn, filters, now), now)
+        return samples[filters]
+
+    buckets: dict[str, Any] = {}
+    for name in _NAMES:
+        without = structs.replace(wanted, **{name: ()})
+        known = _known(conn, without, name)
+        buckets[name] = _largest(sample_of(without).counts(name) if known is None else known)
+    sample = None if wanted == Filters() else sample_of(wanted)
+    total = count(conn, wanted, now) if sample is None else len(sample.rows)
+    numbers: dict[str, Any] = _numbers(conn, wanted, sample, total, now)
+    return Facets(total, total > CAP, **buckets, **numbers)
 
 
-class Sample:
-    """The rows that pass, up to 10,001, read once for all facets that they can answer."""
-
-    def __init__(self, conn: Connection, wanted: Filters, now: Instant) -> None:
-        columns = (c.status, c.service_id, c.user, c.group_id, c.schedule)
-        query = chosen(conn, wanted, terms(conn, wanted, now), *columns).limit(CAP + 1)
-        self.rows: Sequence[Any] = conn.execute(query).all()
-        self.is_cut = len(self.rows) > CAP
-        self._conn = conn
-
-    def buckets(self, name: str) -> list[Bucket]:
-        """The counts of one facet."""
-        if name == "liveness":
-            return self._states()
-        return _largest(Counter(map(itemgetter(_PLACE[name]), self.rows)))
-
-    def _states(self) -> list[Bucket]:
-        of_services = Counter(map(itemgetter(_PLACE["service"]), self.rows))
-        query = select(s.id, s.state).where(s.id.in_([key for key in of_services if key]))
-        states: Counter[str] = Counter()
-        for service_id, state in self._conn.execute(query):
-            states[state] += of_services[service_id]
-        return _largest(states)
-
-    def number(self, name: str, value: str) -> int:
-        """How many rows have this value."""
-        return sum(1 for row in self.rows if row[_PLACE[name]] == value)
-
-
-_PLACE = {"status": 0, "service": 1, "user": 2, "group": 3, "schedule": 4}
-
-
-def _facet(conn: Connection, wanted: Filters, name: str, sample: Sample | None, now: Instant) -> list[Bucket]:
-    without = structs.replace(wanted, **{name: ()})
-    if without == Filters():
-        return _unfiltered(conn, name)
-    if sample is None or without != wanted:
-        sample = Sample(conn, without, now)
-    return sample.buckets(name)
-
-
-def _numbers(conn: Connection, wanted: Filters, sample: Sample | None, now: Instant) -> dict[str, int]:
-    asked = {
+def _numbers(conn: Connection, wanted: Filters, sample: Sample | None, total: int, now: Instant) -> dict[str, int]:
+    """Those that the sample does not know are counted by their own indexes; of a text, by the sample alone."""
+    known = sample.numbers() if sample is not None and (wanted.q or not sample.is_cut) else {}
+    narrowed = {
         "at_risk": structs.replace(wanted, at_risk=True),
-        "unowned": structs.replace(wanted, user=("none",)),
+        "unowned": structs.replace(wanted, user=(NONE,)),
         "stale": structs.replace(wanted, stale=True),
         "should_run": structs.replace(wanted, schedule=("should_run",)),
     }
-    known: dict[str, int] = {}
-    if sample is not None and not sample.is_cut and not wanted.user and not wanted.schedule:
-        known = {"unowned": sample.number("user", ""), "should_run": sample.number("schedule", "should_run")}
-    return {name: known[name] if name in known else count(conn, narrowed, now) for name, narrowed in asked.items()}
+    return {name: _counted(conn, wanted, asked, known.get(name), total, now) for name, asked in narrowed.items()}
 
 
-def _unfiltered(conn: Connection, name: str) -> list[Bucket]:
+def _counted(conn: Connection, wanted: Filters, asked: Filters, known: int | None, total: int, now: Instant) -> int:
+    if asked == wanted:
+        return total
+    own = ("user", "schedule", "stale", "at_risk")
+    replaces = any(getattr(wanted, name) not in {(), None, getattr(asked, name)} for name in own)
+    return count(conn, asked, now) if known is None or replaces else known
+
+
+def _known(conn: Connection, wanted: Filters, name: str) -> Mapping[str, int] | None:
+    """What counters know of a facet under these filters; None: nothing."""
+    if wanted == Filters():
+        return _unfiltered(conn, name)
+    if name in {"user", "group"} and wanted == Filters(status=wanted.status):
+        return counters.by_value(conn, name, LARGEST, wanted.status)
     if name == "status":
-        return _largest(counters.by_status(conn))
+        for kind, values in (("user", wanted.user), ("group", wanted.group)):
+            if values and wanted == structs.replace(Filters(), **{kind: values}):
+                return counters.statuses_of(conn, kind, ["" if value == NONE else value for value in values], LARGEST)
+    return None
+
+
+def _unfiltered(conn: Connection, name: str) -> Mapping[str, int]:
+    if name == "status":
+        return counters.by_status(conn, LARGEST)
     if name in {"user", "group"}:
-        return _largest(counters.by_value(conn, name, LARGEST))
+        return counters.by_value(conn, name, LARGEST)
     if name == "service":
         query = select(s.id, s.task_total).where(s.task_total > 0).order_by(s.task_total.desc(), s.id).limit(LARGEST)
-        return [Bucket(row[0], row[1]) for row in conn.execute(query)]
-    return _largest(_states(conn))
+        return {row[0]: row[1] for row in conn.execute(query)}
+    return _states(conn)
 
 
 def _states(conn: Connection) -> dict[str, int]:
@@ -132,5 +123,5 @@ def _states(conn: Connection) -> dict[str, int]:
 
 
 def _largest(found: Mapping[str, int]) -> list[Bucket]:
-    ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))[:LARGEST]
-    return [Bucket(value, n) for value, n in ordered if n > 0]
+    ordered = heapq.nsmallest(LARGEST, ((-n, value) for value, n in found.items()))
+    return [Bucket(value, -n) for n, value in ordered if n < 0]

@@ -4,83 +4,77 @@ it excluded, so that a page costs what its rows cost, however many tasks are wel
 Order: failed unowned, down unowned, failed, down, unowned, should run, owner away, late, unknown, stale, the rest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from msgspec import Struct
-from sqlalchemy import Connection, and_, func, not_, select, true
+from msgspec import Struct, structs
+from sqlalchemy import Connection, Row, and_, not_, select
 
 from taskdash.model.instants import Instant
-from taskdash.model.records import Task
 from taskdash.rules.risk import BLIND
-from taskdash.store import counters, sqlite
+from taskdash.store import counters, task_plan
 from taskdash.store.tables import services, tasks
-from taskdash.store.task_filters import (
-    IS_ADRIFT,
-    SHOULD_RUN,
-    Filters,
-    Row,
+from taskdash.store.task_filters import NONE, Filters
+from taskdash.store.task_page import Page, asked_of, records_of, rows_of
+from taskdash.store.task_plan import BY_ID, Asked, Key
+from taskdash.store.task_terms import (
+    Lead,
     Term,
     absent_users,
-    expected,
+    adrift,
+    by_index,
+    failed,
+    held_by_absent,
     is_blind,
-    is_listed,
+    on_services,
+    should_run,
     terms,
+    unowned,
 )
-from taskdash.store.task_page import Key, Page, rows_of
-from taskdash.store.tasks import SHAPE
 
 c, s = tasks.c, services.c
 KINDS: tuple[type, ...] = (int, str)
-RARE = 5_000
+RARE = 3_000
 """Up to so many rows are ranked here."""
-SORTED_COSTS = 1.5
-"""A row that is taken by another index and then sorted, against one that is met on the walk by id."""
+_FAILED_UNOWNED, _DOWN_UNOWNED, _FAILED, _DOWN, _UNOWNED, _REST = 0, 1, 2, 3, 4, 11
 
 
 class _Class(Struct, frozen=True):
-    where: Row
+    found: tuple[Term, ...]
+    """What a task of it passes, beside not being in a class before."""
     rows: int
-    index: str = ""
-    lead: Row | None = None
 
 
 def page(conn: Connection, wanted: Filters, limit: int, now: Instant, after: Key | None = None) -> Page:
     """The rows that follow `after` (rank, id)."""
-    rank, last_id = after or (0, "")
     found_terms = terms(conn, wanted, now)
-    rare = min((t for t in found_terms if t.lead is not None and t.rows is not None), key=lambda t: t.rows or 0, default=None)
-    if rare is not None and (rare.rows or 0) <= RARE:
-        return _page_of_few(conn, wanted, found_terms, rare, limit, now, (rank, last_id))
-    classes = _classes(conn, now)
-    found: list[tuple[int, Task]] = []
-    while rank < len(classes) and len(found) <= limit:
-        if classes[rank].rows:
-            tasks_ = _of_class(conn, wanted, found_terms, classes, rank, last_id, limit + 1 - len(found))
-            found += [(rank, task) for task in tasks_]
-        rank, last_id = rank + 1, ""
-    shown = found[:limit]
-    next_key = (shown[-1][0], shown[-1][1].id) if len(found) > limit else None
-    return Page(rows_of(conn, [task for _rank, task in shown], now), next_key)
+    asked = asked_of(conn, wanted, found_terms)
+    rank, last_id = after or (0, "")
+    few = _few(found_terms)
+    if few is not None and not wanted.gone:
+        found, next_key = _of_few(conn, asked, *few, limit, now, (rank, last_id))
+    else:
+        found, next_key = _by_class(conn, wanted, asked, limit, now, (rank, last_id))
+    rows = rows_of(conn, records_of(conn, found), now)
+    return Page(rows, next_key, any(term.is_partial for term in found_terms))
 
 
-def _page_of_few(
-    conn: Connection, wanted: Filters, found: Sequence[Term], rare: Term, limit: int, now: Instant, after: tuple[int, str]
-) -> Page:
+def _few(found: Sequence[Term]) -> tuple[Term, Lead] | None:
+    """The rarest filter, when it leads to few rows."""
+    rare = min((t for t in found if t.leads and t.rows is not None), key=lambda term: term.rows or 0, default=None)
+    return (rare, rare.leads[0]) if rare is not None and (rare.rows or 0) <= RARE else None
+
+
+def _of_few(
+    conn: Connection, asked: Asked, term: Term, lead: Lead, limit: int, now: Instant, after: Key
+) -> tuple[list[int], Key | None]:
     """All rows of a rare filter at once, ranked and sorted here: cheaper than asking for each class."""
-    query = select(c.pk, c.id, c.status, c.user, c.schedule, c.adrift, c.service_id).where(is_listed(wanted))
-    for term in found:
-        query = query.where(term.lead if term is rare and term.lead is not None else term.where)
-    if rare.index and not wanted.gone:
-        query = query.with_hint(tasks, f"INDEXED BY {rare.index}", "sqlite")
-    rows = conn.execute(query).all()
+    way = task_plan.Way(0, lead.index, 0, False, lead, term)
+    columns = (c.pk, c.id, c.status, c.user, c.schedule, c.adrift, c.service_id)
+    rows = conn.execute(by_index(select(*columns).where(*asked.where(way)), way.index)).all()
     ranks = _Ranks(conn, {row.service_id for row in rows}, now)
     keyed = sorted((key, row.pk) for row in rows if (key := (ranks.of(row), row.id)) > after)
-    shown = keyed[:limit]
-    records = SHAPE.records(conn, select(*SHAPE.columns).where(c.pk.in_([pk for _key, pk in shown])))
-    by_pk = {task.pk: task for task in records}
-    next_key = shown[-1][0] if len(keyed) > limit else None
-    return Page(rows_of(conn, [by_pk[pk] for _key, pk in shown], now), next_key)
+    return [pk for _key, pk in keyed[:limit]], keyed[limit - 1][0] if len(keyed) > limit else None
 
 
 class _Ranks:
@@ -92,16 +86,16 @@ class _Ranks:
         self._absent = set(conn.execute(absent_users(now)).scalars())
         self._now = now
 
-    def of(self, row: Any) -> int:
+    def of(self, row: Row[Any]) -> int:
         """The class of a task."""
         state, fresh_until = self._services.get(row.service_id, ("", self._now))
-        unowned = not row.user
+        unowned_ = not row.user
         tests = (
-            row.status == "failed" and unowned,
-            state == "down" and unowned,
+            row.status == "failed" and unowned_,
+            state == "down" and unowned_,
             row.status == "failed",
             state == "down",
-            unowned,
+            unowned_,
             row.schedule == "should_run",
             row.user in self._absent,
             state == "late",
@@ -113,64 +107,65 @@ class _Ranks:
         return tests.index(True)
 
 
-def _classes(conn: Connection, now: Instant) -> list[_Class]:
-    failed = _Class(c.status == "failed", counters.of_status(conn, ["failed"]), "tasks_status", c.status == "failed")
-    unowned = _Class(c.user == "", counters.count(conn, "user", [""]), "tasks_user", c.user == "")
-    down = _of_services(conn, s.state == "down")
-    away = c.user.in_(absent_users(now))
+def _by_class(
+    conn: Connection, wanted: Filters, asked: Asked, limit: int, now: Instant, after: Key
+) -> tuple[list[int], Key | None]:
+    """The pks of a page, a class at a time."""
+    found: list[tuple[Key, int]] = []
+    rank, last_id = after
+    classes = _classes(conn, wanted, now)
+    for at in range(rank, _REST + 1):
+        if not classes[at].rows or not _may_hold(wanted, at):
+            continue
+        before = (last_id, 0) if at == rank and last_id else None
+        read = task_plan.first(conn, _narrowed(asked, classes, at), BY_ID, limit + 1 - len(found), before)
+        found += [((at, key[0]), key[-1]) for key in read.keys]
+        if len(found) > limit:
+            return [pk for _key, pk in found[:limit]], found[limit - 1][0]
+        if read.stop is not None:
+            return [pk for _key, pk in found], (at, read.stop[0])
+    return [pk for _key, pk in found], None
+
+
+def _narrowed(asked: Asked, classes: Sequence[_Class], at: int) -> Asked:
+    """The rows that are asked for and of this class: those before it that have rows are excluded."""
+    mine = classes[at]
+    before = [and_(*(term.where for term in one.found)) for one in classes[:at] if one.rows]
+    passing = asked.passing * min(1.0, mine.rows / asked.total)
+    found = [*mine.found, *asked.found, *(Term(not_(where), asked.total) for where in before)]
+    return structs.replace(asked, found=found, passing=passing)
+
+
+def _classes(conn: Connection, wanted: Filters, now: Instant) -> list[_Class]:
+    if wanted.gone:  # none of them is at risk
+        return [_Class((), 0)] * _REST + [_Class((), 1)]
+    no_one, fail, down = unowned(conn), failed(conn), on_services(conn, s.state == "down")
+    both = counters.count(conn, "user", [""], ["failed"])
     return [
-        _Class(and_(failed.where, unowned.where), min(failed.rows, unowned.rows), failed.index, failed.lead),
-        _Class(and_(down.where, unowned.where), min(down.rows, unowned.rows), down.index, down.lead),
-        failed,
-        down,
-        unowned,
-        _Class(SHOULD_RUN, 1, "tasks_should_run", SHOULD_RUN),
-        _Class(away, 1, "tasks_user", away),
-        _of_services(conn, s.state == "late"),
-        _of_services(conn, s.state == "unknown"),
-        _of_services(conn, is_blind(now)),
-        _Class(IS_ADRIFT, 1, "tasks_adrift", IS_ADRIFT),
-        _Class(true(), max(1, counters.total(conn))),
+        _Class((fail, no_one), both),
+        _Class((down, no_one), min(down.rows or 0, no_one.rows or 0)),
+        *(_Class((one,), one.rows or 0) for one in (fail, down, no_one, *_of_the_held(conn, now))),
+        _Class((), max(1, counters.total(conn))),
     ]
 
 
-def _of_services(conn: Connection, condition: Row) -> _Class:
-    total = select(func.coalesce(func.sum(s.task_total), 0)).where(condition)
-    rows = int(conn.execute(total).scalar_one())
-    inside = c.service_id.in_(select(s.id).where(condition))
-    return _Class(inside, rows, "tasks_service", inside)
+def _of_the_held(conn: Connection, now: Instant) -> Iterator[Term]:
+    yield should_run(conn)
+    yield held_by_absent(conn, now)
+    yield on_services(conn, s.state == "late")
+    yield on_services(conn, s.state == "unknown")
+    yield on_services(conn, is_blind(now))
+    yield adrift(conn)
 
 
-def _of_class(
-    conn: Connection,
-    wanted: Filters,
-    found_terms: Sequence[Term],
-    classes: Sequence[_Class],
-    rank: int,
-    after_id: str,
-    limit: int,
-) -> list[Task]:
-    one = classes[rank]
-    query = select(*SHAPE.columns).where(is_listed(wanted), c.id > after_id, one.where).order_by(c.id).limit(limit)
-    query = query.where(*(term.where for term in found_terms))
-    query = query.where(*(not_(before.where) for before in classes[:rank] if before.rows))
-    lead, index = _cheapest(conn, wanted, found_terms, one, limit)
-    if lead is not None:
-        query = query.where(lead)
-    if index and not wanted.gone:
-        query = query.with_hint(tasks, f"INDEXED BY {index}", "sqlite")
-    return list(SHAPE.records(conn, query))
-
-
-def _cheapest(
-    conn: Connection, wanted: Filters, found_terms: Sequence[Term], one: _Class, limit: int
-) -> tuple[Row | None, str]:
-    """By the class's own rows, by a filter's, or by id until the page is full."""
-    total = max(1, counters.total(conn))
-    passing = expected(conn, wanted, found_terms, total) * min(1.0, one.rows / total)
-    plans: list[tuple[float, Row | None, str]] = [(min(limit * total / max(passing, 0.5), total), None, sqlite.ID_INDEX)]
-    if one.lead is not None:
-        plans.append((one.rows * SORTED_COSTS, one.lead, one.index))
-    plans += [(t.rows * SORTED_COSTS, t.lead, t.index) for t in found_terms if t.lead is not None and t.rows is not None]
-    _cost, lead, index = min(plans, key=lambda plan: plan[0])
-    return lead, index
+def _may_hold(wanted: Filters, rank: int) -> bool:
+    """False where the filters leave nothing of a class, so that it is not searched in vain."""
+    if wanted.status == ("failed",) and rank not in {_FAILED_UNOWNED, _FAILED}:
+        return False
+    if wanted.status and "failed" not in wanted.status and rank in {_FAILED_UNOWNED, _FAILED}:
+        return False
+    if wanted.user == (NONE,) and rank in {_FAILED, _DOWN, *range(_UNOWNED + 1, _REST + 1)}:
+        return False
+    if wanted.user and NONE not in wanted.user and rank in {_FAILED_UNOWNED, _DOWN_UNOWNED, _UNOWNED}:
+        return False
+    return not (rank == _REST and (wanted.at_risk or wanted.stale))

@@ -3,13 +3,14 @@
 RELIABILITY F1-F10: WAL with synchronous=FULL, `journal_size_limit`, classification by `sqlite_errorname`.
 """
 
+import json
 import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, create_engine, event
+from sqlalchemy import ColumnElement, Connection, Engine, Table, create_engine, event, func, select
 from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.exc import DBAPIError
@@ -148,6 +149,12 @@ def match_grams(conn: Connection, wanted: Sequence[str], limit: int) -> list[int
     query = " AND ".join(f'"{token}"' for token in wanted)
     rows = conn.exec_driver_sql("SELECT rowid FROM task_grams WHERE task_grams MATCH ? LIMIT ?", (query, limit))
     return [row[0] for row in rows]
+
+
+def one_of(column: ColumnElement[int], numbers: Sequence[int]) -> ColumnElement[bool]:
+    """The column is among these numbers, however many: one parameter."""
+    values = func.json_each(json.dumps(list(numbers))).table_valued("value")
+    return column.in_(select(values.c.value))
 
 
 def contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:

@@ -58,8 +58,16 @@ def _listed(name: str, *columns: str, only: str = "") -> Index:
     return Index(name, *columns, sqlite_where=text(where.text.replace("IS true", "IS 1")), postgresql_where=where)
 
 
+def _covering(name: str, *columns: str, only: str = "") -> Index:
+    """As `_listed`, with all that filters ask after it: a row of such an index costs a thirtieth of a row of the table."""
+    return _listed(name, *columns, *(column for column in FILTERED if column not in columns), only=only)
+
+
+FILTERED = ("status", "user", "group_id", "service_id", "schedule", "adrift", "updated_at", "gone_at")
 _ADRIFT = "adrift IS true"
 _SHOULD_RUN = "schedule = 'should_run'"
+_FAILED = "status = 'failed'"
+_UNOWNED = "\"user\" = ''"
 
 
 services = Table(
@@ -147,14 +155,17 @@ tasks = Table(
     _few("tasks_until", "until"),
     _few("tasks_schedule_at", "schedule_at"),
     _few("tasks_gone_at", "gone_at"),
-    _listed("tasks_updated", "updated_at"),
-    _listed("tasks_status", "status", "updated_at"),
-    _listed("tasks_user", "user", "updated_at"),
-    _listed("tasks_group", "group_id", "updated_at"),
-    _listed("tasks_service", "service_id", "updated_at"),
+    Index("tasks_gone", "updated_at", sqlite_where=text("gone_at IS NOT NULL"), postgresql_where=text("gone_at IS NOT NULL")),
+    _covering("tasks_updated", "updated_at", "pk"),
+    _covering("tasks_status", "status", "updated_at", "pk"),
+    _covering("tasks_user", "user", "updated_at", "pk"),
+    _covering("tasks_group", "group_id", "updated_at", "pk"),
+    _covering("tasks_service", "service_id", "id"),
+    _covering("tasks_failed", "id", only=_FAILED),
     _listed("tasks_name", "name"),
-    _listed("tasks_adrift", "adrift", only=_ADRIFT),
-    _listed("tasks_should_run", "schedule", only=_SHOULD_RUN),
+    _listed("tasks_unowned", "id", only=_UNOWNED),
+    _listed("tasks_adrift", "id", only=_ADRIFT),
+    _listed("tasks_should_run", "id", only=_SHOULD_RUN),
 )
 
 task_counts = Table(

@@ -1,36 +1,26 @@
-"""One page of the task list: keyset over (sort key, pk), never OFFSET, by the index that costs least. SPEC 8, STORE.md.
+"""One page of the task list: keyset over (sort key, pk), never OFFSET, by the way that costs least (`task_plan`). SPEC 8."""
 
-SQLite's planner knows nothing of how many rows a filter passes; the counters do, so the index is chosen here: walk the sort
-order and test rows on the way, walk a filter's own index in that order, or take a rare filter's rows and sort them.
-"""
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
+from sqlalchemy import Connection, Select, and_, func, not_, select
 
 from taskdash.errors import BadField
 from taskdash.model.instants import Instant
 from taskdash.model.records import Service, Task, User
 from taskdash.rules import risk
 from taskdash.rules.risk import Reason
-from taskdash.store import counters, sqlite
+from taskdash.store import counters, sqlite, task_plan
 from taskdash.store.tables import services, tasks, users
-from taskdash.store.task_filters import Filters, Term, expected, is_listed, terms
+from taskdash.store.task_filters import NONE, Filters
+from taskdash.store.task_plan import Asked, Sort
+from taskdash.store.task_terms import Part, Row, Term, by_index, expected, is_listed, terms
 from taskdash.store.tasks import SHAPE
 
 c = tasks.c
 CAP = 10_000
-Key = tuple[Any, ...]
-
-
-class Sort(Struct, frozen=True):
-    """An order: its columns before pk, its direction, the index that has it."""
-
-    columns: tuple[str, ...]
-    descending: bool
-    index: str
+Key = task_plan.Key
 
 
 _ORDERS = {
@@ -40,7 +30,6 @@ _ORDERS = {
     "id": (("id",), sqlite.ID_INDEX),
 }
 SORTS = {sign + name: Sort(columns, sign == "-", index) for name, (columns, index) in _ORDERS.items() for sign in ("", "-")}
-_UNORDERED = Sort((), False, "")
 KINDS: dict[str, tuple[type, ...]] = {
     name: (*(str if column in {"name", "status", "id"} else int for column in sort.columns), int)
     for name, sort in SORTS.items()
@@ -67,6 +56,8 @@ class Page(Struct, frozen=True):
 
     rows: list[TaskRow]
     next_key: Key | None
+    is_partial: bool = False
+    """The text was too short for the index: only the newest tasks were searched."""
 
 
 def sort_of(name: str) -> Sort:
@@ -77,79 +68,33 @@ def sort_of(name: str) -> Sort:
 
 
 def page(conn: Connection, wanted: Filters, sort: str, limit: int, now: Instant, after: Key | None = None) -> Page:
-    """The rows that follow `after` in the order `sort`."""
+    """The rows that follow `after` in the order `sort`. Fewer than `limit` and a next key: the search ended at its bound."""
     order = sort_of(sort)
-    query = _planned(conn, wanted, terms(conn, wanted, now), order, limit)
-    if after is not None:
-        query = query.where(_follows(order, after))
-    found: list[Task] = SHAPE.records(conn, query.limit(limit + 1))
-    shown = found[:limit]
-    last = _key(shown[-1], order) if len(found) > limit else None
-    return Page(rows_of(conn, shown, now), last)
+    found_terms = terms(conn, wanted, now)
+    found = task_plan.first(conn, asked_of(conn, wanted, found_terms), order, limit + 1, after)
+    keys = found.keys[:limit]
+    next_key = keys[-1] if len(found.keys) > limit else found.stop
+    rows = rows_of(conn, records_of(conn, [key[-1] for key in keys]), now)
+    return Page(rows, next_key, any(term.is_partial for term in found_terms))
 
 
-def _key(task: Task, order: Sort) -> Key:
-    return (*(getattr(task, column) for column in order.columns), task.pk)
-
-
-def _columns(order: Sort) -> list[ColumnElement[Any]]:
-    return [*(c[name] for name in order.columns), c.pk]
-
-
-def _follows(order: Sort, after: Key) -> ColumnElement[bool]:
-    """The first column alone bounds the index; the rest settles rows that are equal in it."""
-    columns = _columns(order)
-    beyond = [
-        and_(*(columns[i] == after[i] for i in range(n)), columns[n] < after[n] if order.descending else columns[n] > after[n])
-        for n in range(len(columns))
-    ]
-    bound = columns[0] <= after[0] if order.descending else columns[0] >= after[0]
-    return and_(bound, or_(*beyond))
-
-
-def _planned(conn: Connection, wanted: Filters, found: Sequence[Term], order: Sort, limit: int) -> Select[Any]:
-    query = select(*SHAPE.columns).where(is_listed(wanted))
-    columns = _columns(order)
-    ordered = query.order_by(*(column.desc() for column in columns)) if order.descending else query.order_by(*columns)
-    if wanted.gone:
-        return ordered.where(*(term.where for term in found)).with_hint(tasks, "INDEXED BY tasks_gone_at", "sqlite")
-    plan = cheapest(conn, wanted, found, order, limit)
-    for term in found:
-        ordered = ordered.where(term.lead if term is plan.lead and term.lead is not None else term.where)
-    return ordered.with_hint(tasks, f"INDEXED BY {plan.index}", "sqlite") if plan.index else ordered
-
-
-class Plan(Struct, frozen=True):
-    """Which index is entered, by which filter (None: the sort's own order), and what it costs in rows."""
-
-    cost: float
-    index: str
-    lead: Term | None = None
-
-
-def cheapest(conn: Connection, wanted: Filters, found: Sequence[Term], order: Sort, limit: int) -> Plan:
-    """The plan that reads the fewest rows."""
+def asked_of(conn: Connection, wanted: Filters, found: Sequence[Term]) -> Asked:
+    """The filters, and how many rows are expected to pass."""
     total = max(1, counters.total(conn))
-    passing = expected(conn, wanted, found, total)
-    walked = min(limit * total / max(passing, 0.5), total)
-    return min(_plans(found, order, limit, passing, walked), key=lambda plan: plan.cost)
+    return Asked(is_listed(wanted), found, expected(conn, wanted, found, total), total, wanted.gone)
 
 
-def _plans(found: Sequence[Term], order: Sort, limit: int, passing: float, walked: float) -> Iterator[Plan]:
-    yield Plan(walked, order.index)
-    for term in found:
-        if term.lead is None or term.rows is None:
-            continue
-        yield Plan(term.rows * 1.5 + 1, term.index, term)
-        if term.is_single and order.columns == ("updated_at",):
-            yield Plan(min(limit * term.rows / max(passing, 0.5), term.rows), term.index, term)
+def records_of(conn: Connection, pks: Sequence[int]) -> list[Task]:
+    """The tasks in the order of their pks."""
+    found = {task.pk: task for task in SHAPE.records(conn, select(*SHAPE.columns).where(sqlite.one_of(c.pk, pks)))}
+    return [found[pk] for pk in pks if pk in found]
 
 
 def count(conn: Connection, wanted: Filters, now: Instant, cap: int = CAP) -> int:
     """How many pass, counted up to `cap` + 1: by the counters where they know, else by looking at rows."""
     known = None if wanted.gone else counted_already(conn, wanted)
     if known is None:
-        known = _counted(conn, wanted, terms(conn, wanted, now), cap)
+        known = counted(conn, wanted, terms(conn, wanted, now), cap)
     return min(known, cap + 1)
 
 
@@ -160,39 +105,48 @@ def counted_already(conn: Connection, wanted: Filters) -> int | None:
         return None
     if wanted.user or wanted.group:
         kind, values = ("user", wanted.user) if wanted.user else ("group", wanted.group)
-        return counters.count(conn, kind, ["" if value == "none" else value for value in values], wanted.status)
+        return counters.count(conn, kind, ["" if value == NONE else value for value in values], wanted.status)
     return counters.of_status(conn, wanted.status) if wanted.status else counters.total(conn)
 
 
-def _counted(conn: Connection, wanted: Filters, found: Sequence[Term], cap: int) -> int:
-    if len(found) == 1 and found[0].least > cap:
-        return cap + 1
-    inner = chosen(conn, wanted, found, c.pk).limit(cap + 1).subquery()
-    return int(conn.execute(select(func.count()).select_from(inner)).scalar_one())
+def counted(conn: Connection, wanted: Filters, found: Sequence[Term], cap: int) -> int:
+    """How many rows pass all terms, up to `cap` + 1; alternatives one after another when that reads fewer rows."""
+    asked = asked_of(conn, wanted, found)
+    split = next((term for term in found if term.parts), None)
+    if split is None or wanted.gone or (split.rows or 0) > min(_led(found), asked.total / 2):
+        return _number(conn, task_plan.unsorted(asked, cap, c.pk), cap + 1)
+    tests = [term.where for term in found if term is not split]
+    n = 0
+    for index, part in enumerate(split.parts):
+        if n <= cap:
+            n += _number(conn, _alone(part, [asked.listed, *tests], split.parts[:index]), cap + 1 - n)
+    return n
 
 
-def chosen(conn: Connection, wanted: Filters, found: Sequence[Term], *columns: ColumnElement[Any]) -> Select[Any]:
-    """The rows that pass, in no order: by a filter's index, or straight through the table."""
-    plan = cheapest(conn, wanted, found, _UNORDERED, CAP)
-    query = select(*columns).where(is_listed(wanted))
-    for term in found:
-        query = query.where(term.lead if term is plan.lead and term.lead is not None else term.where)
-    if wanted.gone:
-        return query.with_hint(tasks, "INDEXED BY tasks_gone_at", "sqlite")
-    straight = plan.lead is None
-    hint = "NOT INDEXED" if straight else f"INDEXED BY {plan.index}" if plan.index else ""
-    return query.with_hint(tasks, hint, "sqlite") if hint else query
+def _led(found: Sequence[Term]) -> float:
+    return min((term.rows for term in found if term.leads and not term.parts and term.rows is not None), default=float("inf"))
+
+
+def _alone(part: Part, tests: Sequence[Row], earlier: Sequence[Part]) -> Select[Any]:
+    """The rows of one alternative that are in none of the earlier ones."""
+    query = select(c.pk).where(part.where, *tests, and_(True, *(not_(other.where) for other in earlier)))
+    return by_index(query, part.index)
+
+
+def _number(conn: Connection, query: Select[Any], most: int) -> int:
+    return int(conn.execute(select(func.count()).select_from(query.limit(most).subquery())).scalar_one())
 
 
 def ids(conn: Connection, wanted: Filters, now: Instant, limit: int) -> list[str]:
     """Ids of the tasks that pass, at most `limit`."""
-    return list(conn.execute(chosen(conn, wanted, terms(conn, wanted, now), c.id).limit(limit)).scalars())
+    asked = asked_of(conn, wanted, terms(conn, wanted, now))
+    return list(conn.execute(task_plan.unsorted(asked, limit, c.id).limit(limit)).scalars())
 
 
 def walk(conn: Connection, wanted: Filters, now: Instant, after_pk: int, limit: int) -> list[TaskRow]:
     """For exports: those that pass after `after_pk`, by pk."""
     conditions = [is_listed(wanted), *(term.where for term in terms(conn, wanted, now)), c.pk > after_pk]
-    query = select(*SHAPE.columns).where(*conditions).order_by(c.pk).limit(limit)
+    query = by_index(select(*SHAPE.columns).where(*conditions), "").order_by(c.pk).limit(limit)
     return rows_of(conn, SHAPE.records(conn, query), now)
 
 

@@ -220,10 +220,26 @@ def upgrade() -> None:
     op.create_index(
         "tasks_adrift",
         "tasks",
-        ["adrift"],
+        ["id"],
         unique=False,
         sqlite_where=sa.text("gone_at IS NULL AND adrift IS 1"),
         postgresql_where=sa.text("gone_at IS NULL AND adrift IS true"),
+    )
+    op.create_index(
+        "tasks_failed",
+        "tasks",
+        ["id", "status", "user", "group_id", "service_id", "schedule", "adrift", "updated_at", "gone_at"],
+        unique=False,
+        sqlite_where=sa.text("gone_at IS NULL AND status = 'failed'"),
+        postgresql_where=sa.text("gone_at IS NULL AND status = 'failed'"),
+    )
+    op.create_index(
+        "tasks_gone",
+        "tasks",
+        ["updated_at"],
+        unique=False,
+        sqlite_where=sa.text("gone_at IS NOT NULL"),
+        postgresql_where=sa.text("gone_at IS NOT NULL"),
     )
     op.create_index(
         "tasks_gone_at",
@@ -236,7 +252,7 @@ def upgrade() -> None:
     op.create_index(
         "tasks_group",
         "tasks",
-        ["group_id", "updated_at"],
+        ["group_id", "updated_at", "pk", "status", "user", "service_id", "schedule", "adrift", "gone_at"],
         unique=False,
         sqlite_where=sa.text("gone_at IS NULL"),
         postgresql_where=sa.text("gone_at IS NULL"),
@@ -260,7 +276,7 @@ def upgrade() -> None:
     op.create_index(
         "tasks_service",
         "tasks",
-        ["service_id", "updated_at"],
+        ["service_id", "id", "status", "user", "group_id", "schedule", "adrift", "updated_at", "gone_at"],
         unique=False,
         sqlite_where=sa.text("gone_at IS NULL"),
         postgresql_where=sa.text("gone_at IS NULL"),
@@ -268,7 +284,7 @@ def upgrade() -> None:
     op.create_index(
         "tasks_should_run",
         "tasks",
-        ["schedule"],
+        ["id"],
         unique=False,
         sqlite_where=sa.text("gone_at IS NULL AND schedule = 'should_run'"),
         postgresql_where=sa.text("gone_at IS NULL AND schedule = 'should_run'"),
@@ -276,10 +292,18 @@ def upgrade() -> None:
     op.create_index(
         "tasks_status",
         "tasks",
-        ["status", "updated_at"],
+        ["status", "updated_at", "pk", "user", "group_id", "service_id", "schedule", "adrift", "gone_at"],
         unique=False,
         sqlite_where=sa.text("gone_at IS NULL"),
         postgresql_where=sa.text("gone_at IS NULL"),
+    )
+    op.create_index(
+        "tasks_unowned",
+        "tasks",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("gone_at IS NULL AND \"user\" = ''"),
+        postgresql_where=sa.text("gone_at IS NULL AND \"user\" = ''"),
     )
     op.create_index(
         "tasks_until",
@@ -292,7 +316,7 @@ def upgrade() -> None:
     op.create_index(
         "tasks_updated",
         "tasks",
-        ["updated_at"],
+        ["updated_at", "pk", "status", "user", "group_id", "service_id", "schedule", "adrift", "gone_at"],
         unique=False,
         sqlite_where=sa.text("gone_at IS NULL"),
         postgresql_where=sa.text("gone_at IS NULL"),
@@ -300,7 +324,7 @@ def upgrade() -> None:
     op.create_index(
         "tasks_user",
         "tasks",
-        ["user", "updated_at"],
+        ["user", "updated_at", "pk", "status", "group_id", "service_id", "schedule", "adrift", "gone_at"],
         unique=False,
         sqlite_where=sa.text("gone_at IS NULL"),
         postgresql_where=sa.text("gone_at IS NULL"),
