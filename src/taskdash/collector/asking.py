@@ -1,25 +1,31 @@
-"""The exchange of one asking: method, redirects, pages, and a body that is counted while it streams in. SPEC 4, F17, R47-R49.
+"""All pages of one asking, as one Answer. SPEC 4, RELIABILITY R48.
 
-Law: what the url answers is never taken whole before it was counted, and never shown (RELIABILITY R168).
+Law: an answer is whole or it is none: a page that cannot be had, a loop, or too many of anything fails all of it.
 """
 
 import hashlib
-from typing import Protocol
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import NoReturn
 
 import aiohttp
-from msgspec import Struct, structs
+import msgspec
+from aiohttp import hdrs
+from msgspec import Struct
 from yarl import URL
 
+from taskdash.collector.exchange import Reply, Request, exchange
 from taskdash.collector.failures import Failed
+from taskdash.collector.reading import MIB, Room
+from taskdash.errors import BadField
+from taskdash.model import fields
 from taskdash.model.records import Service, TaskFields
-from taskdash.wire import metadata
 from taskdash.wire.metadata import Answer, Page, Problem
 
-MOST_REDIRECTS, MOST_PAGES = 3, 1_000
-PIECE_BYTES, YIELD_BYTES = 65_536, 1_048_576
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_KEEP_METHOD = frozenset({307, 308})
+MOST_PAGES = 1_000
+MOST_PROBLEMS = 100
 _OTHER_METHOD = frozenset({405, 501})
+Decode = Callable[[bytes, str], Awaitable[Page]]
 
 
 class Bounds(Struct, frozen=True, kw_only=True):
@@ -27,162 +33,140 @@ class Bounds(Struct, frozen=True, kw_only=True):
 
     connect_s: float = 2.0
     whole_s: float = 5.0
-    most_bytes: int = 16 * 1024 * 1024
+    most_bytes: int = 16 * MIB
     most_tasks: int = 100_000
 
 
-class Decode(Protocol):
-    """Decodes one page, where it does not hold up the loop."""
-
-    async def __call__(self, body: bytes, content_type: str) -> Page:
-        """The page. Raises BadJson or BadField."""
-        ...
-
-
-class _Reply(Struct, frozen=True):
-    """One HTTP answer, read within the bounds."""
-
-    status: int
-    url: URL
-    content_type: str = ""
-    body: bytes = b""
-    etag: str = ""
-    last_modified: str = ""
-
-
 class Asking:
-    """Asks one service once. Raises Failed, or what aiohttp raises."""
+    """One asking: which method, which pages, what they hold together."""
 
-    def __init__(self, session: aiohttp.ClientSession, service: Service, bounds: Bounds, decode: Decode) -> None:
+    def __init__(self, session: aiohttp.ClientSession, service: Service, most_tasks: int, decode: Decode, room: Room) -> None:
         self._session = session
         self._service = service
-        self._bounds = bounds
+        self._most_tasks = most_tasks
         self._decode = decode
-        self._method = service.method or "GET"
-        self._left_bytes = bounds.most_bytes
-        self._digest = hashlib.sha256()
+        self._room = room
+        self._method = service.method or hdrs.METH_GET
+        self._digest = hashlib.blake2b(service.url.encode(), digest_size=16)
+        self._seen: set[str] = set()
+        self._count = 0
 
     async def answer(self) -> Answer:
-        """All pages as one answer."""
-        service = self._service
-        first = await self._first()
-        base = Answer(ok=True, url=service.url, method=self._method)
-        if first.status == 304:
-            return structs.replace(base, is_unchanged=True)
-        pages = [await self._decode(first.body, first.content_type)]
-        await self._more(first, pages)
-        digest = self._digest.hexdigest()
-        only_page = len(pages) == 1
-        told = structs.replace(
-            base,
-            etag=first.etag if only_page else "",
-            last_modified=first.last_modified if only_page else "",
-            digest=digest,
-            is_unchanged=digest == service.collect_digest,
-        )
-        return told if told.is_unchanged else _joined(told, pages)
+        """The whole answer. Raises Failed, BadJson, BadField, or what aiohttp raises."""
+        reply = await self._first()
+        if reply.status == 304 or self._is_known(reply):
+            return self._unchanged()
+        first = await self._page(reply)
+        pages = [first, *[page async for page in self._rest(reply.url, first.next)]]
+        if self._digest.hexdigest() == self._service.collect_digest:
+            return self._unchanged()
+        return self._whole(pages, reply)
 
-    async def _first(self) -> _Reply:
-        reply = await self._ask(self._method, URL(self._service.url), conditional=True)
-        if reply.status in _OTHER_METHOD and self._method == "GET":
-            self._method = "POST"
-            reply = await self._ask(self._method, URL(self._service.url))
-        if reply.status not in {200, 304}:
-            raise Failed(f"it answered with status {reply.status}")
+    async def _first(self) -> Reply:
+        """By the method that worked last; by the other one when the service knows no such (SPEC 4)."""
+        url = URL(self._service.url)
+        reply = await self._ask(url, self._validators())
+        if reply.status in _OTHER_METHOD:
+            self._method = hdrs.METH_GET if self._method == hdrs.METH_POST else hdrs.METH_POST
+            reply = await self._ask(url, self._validators())
+        if reply.status != 200 and not (reply.status == 304 and self._validators()):
+            _refuse(reply)
         return reply
 
-    async def _more(self, first: _Reply, pages: list[Page]) -> None:
-        seen = {str(first.url)}
-        at = first.url
-        count = len(pages[0].tasks)
-        while pages[-1].next:
-            at = self._next(at, pages[-1].next)
-            if str(at) in seen:
-                raise Failed("its pages lead in a circle")
-            if len(pages) >= MOST_PAGES:
-                raise Failed(f"it has more than {MOST_PAGES:,} pages")
-            seen.add(str(at))
-            reply = await self._ask("GET", at)
-            if reply.status != 200:
-                raise Failed(f"a page answered with status {reply.status}")
-            pages.append(await self._decode(reply.body, reply.content_type))
-            count += len(pages[-1].tasks)
-            self._check_count(count)
-        self._check_count(count)
-
-    def _check_count(self, count: int) -> None:
-        if count > self._bounds.most_tasks:
-            raise Failed(f"it names more than {self._bounds.most_tasks:,} tasks")
-
-    @staticmethod
-    def _next(at: URL, text: str) -> URL:
+    async def _ask(self, url: URL, headers: dict[str, str]) -> Reply:
+        """A POST over a kept connection that was just closed is sent once more; aiohttp does so for GET only."""
+        request = Request(self._method, url, headers, msgspec.json.encode({"id": self._service.id}))
         try:
-            following = at.join(URL(text))
-        except ValueError:
-            raise Failed("the next page is no url") from None
-        if following.origin() != at.origin():
-            raise Failed("the next page is on another scheme, host or port")
-        return following
+            return await exchange(self._session, request, self._room)
+        except (aiohttp.ServerDisconnectedError, ConnectionResetError):
+            if self._method != hdrs.METH_POST:
+                raise
+            return await exchange(self._session, request, self._room)
 
-    async def _ask(self, method: str, url: URL, *, conditional: bool = False) -> _Reply:
-        """One request, with redirects on the same host followed by hand."""
-        for _ in range(MOST_REDIRECTS + 1):
-            body = {"id": self._service.id} if method == "POST" else None
-            headers = self._conditions() if conditional and method == "GET" else {}
-            async with self._session.request(method, url, json=body, headers=headers, allow_redirects=False) as response:
-                if response.status not in _REDIRECTS:
-                    return await self._read(response, url)
-                following = self._redirected(url, response.headers.get("Location", ""))
-                if response.status not in _KEEP_METHOD:
-                    method = "GET"
-            url = following
-        raise Failed(f"it redirects more than {MOST_REDIRECTS} times")
-
-    @staticmethod
-    def _redirected(url: URL, location: str) -> URL:
-        try:
-            following = url.join(URL(location))
-        except ValueError:
-            raise Failed("it redirects to what is no url") from None
-        if following.host != url.host or following.scheme not in {"http", "https"}:
-            raise Failed("it redirects to another host")
-        return following
-
-    def _conditions(self) -> dict[str, str]:
+    def _validators(self) -> dict[str, str]:
+        """Only for an answer that was applied whole, so that 304 means: as stored."""
         service = self._service
-        headers = {"If-None-Match": service.collect_etag, "If-Modified-Since": service.collect_last_modified}
-        return {name: value for name, value in headers.items() if value}
+        if self._method != hdrs.METH_GET or not service.collect_digest:
+            return {}
+        given = {hdrs.IF_NONE_MATCH: service.collect_etag, hdrs.IF_MODIFIED_SINCE: service.collect_last_modified}
+        return {name: value for name, value in given.items() if value}
 
-    async def _read(self, response: aiohttp.ClientResponse, url: URL) -> _Reply:
-        if response.status != 200:
-            response.close()
-            return _Reply(response.status, url)
-        encodings = [e.strip() for e in response.headers.get("Content-Encoding", "").split(",") if e.strip()]
-        if len(encodings) > 1:
-            raise Failed("its answer is encoded more than once")
-        pieces: list[bytes] = []
-        async for piece in response.content.iter_chunked(PIECE_BYTES):
-            self._left_bytes -= len(piece)
-            if self._left_bytes < 0:
-                raise Failed(f"its answer is over {self._bounds.most_bytes:,} bytes")
-            pieces.append(piece)
-            self._digest.update(piece)
-        header = response.headers.get
-        return _Reply(200, url, header("Content-Type", ""), b"".join(pieces), header("ETag", ""), header("Last-Modified", ""))
+    def _is_known(self, reply: Reply) -> bool:
+        self._digest.update(reply.body)
+        return self._digest.hexdigest() == self._service.collect_digest
+
+    async def _page(self, reply: Reply) -> Page:
+        page = await self._decode(reply.body, reply.headers.get(hdrs.CONTENT_TYPE, ""))
+        self._count += len(page.tasks) + len(page.problems)
+        if self._count > self._most_tasks:
+            raise Failed(f"it names more than {self._most_tasks} tasks")
+        return page
+
+    async def _rest(self, first: URL, following: str) -> AsyncIterator[Page]:
+        page_url = first
+        self._seen.add(str(first))
+        while following:
+            page_url = self._next(first, page_url, following)
+            reply = await self._ask(page_url, {})
+            if reply.status != 200:
+                _refuse(reply)
+            self._digest.update(reply.body)
+            page = await self._page(reply)
+            yield page
+            following = page.next
+
+    def _next(self, first: URL, page: URL, following: str) -> URL:
+        try:
+            url = page.join(URL(following))
+            fields.check_url(str(url))
+        except (ValueError, BadField):
+            raise Failed("its next page is no url") from None
+        if url.origin() != first.origin():
+            raise Failed("its next page is on another scheme, host or port, which is not followed")
+        if str(url) in self._seen:
+            raise Failed("its pages go round in a circle")
+        self._seen.add(str(url))
+        if len(self._seen) > MOST_PAGES:
+            raise Failed(f"it has more than {MOST_PAGES} pages")
+        return url
+
+    def _unchanged(self) -> Answer:
+        return Answer(ok=True, url=self._service.url, method=self._method, is_unchanged=True)
+
+    def _whole(self, pages: list[Page], reply: Reply) -> Answer:
+        """Validators speak for one page only, so those of an answer in pages are not kept."""
+        validators = reply.headers if len(pages) == 1 and self._method == hdrs.METH_GET else {}
+        records = [task for page in pages for task in page.tasks]
+        problems = [problem for page in pages for problem in page.problems] + _named_twice(records)
+        return Answer(
+            ok=True,
+            url=self._service.url,
+            method=self._method,
+            is_complete=all(page.is_complete for page in pages),
+            tasks=tuple({task.id: task for task in records}.values()),
+            problems=_capped(problems),
+            named=frozenset().union(*(page.named for page in pages)),
+            etag=_kept(validators.get(hdrs.ETAG, "")),
+            last_modified=_kept(validators.get(hdrs.LAST_MODIFIED, "")),
+            digest=self._digest.hexdigest(),
+        )
 
 
-def _joined(told: Answer, pages: list[Page]) -> Answer:
-    found: list[TaskFields] = []
-    problems: list[Problem] = []
-    named: set[str] = set()
-    for page in pages:
-        found += page.tasks
-        problems += page.problems
-        named |= page.named
-    complete = all(page.is_complete for page in pages)
-    return structs.replace(told, tasks=tuple(found), problems=tuple(problems), named=frozenset(named), is_complete=complete)
+def _refuse(reply: Reply) -> NoReturn:
+    raise Failed(f"it answered with status {reply.status}")
 
 
-def decode_now(body: bytes, content_type: str) -> Page:
-    """One page, on this thread."""
-    return metadata.decode_page(body, content_type)
+def _kept(validator: str) -> str:
+    """A validator of sensible length and plain text, for it is sent back as it came."""
+    return validator if len(validator) <= 1_024 and validator.isascii() and validator.isprintable() else ""
+
+
+def _named_twice(records: Iterable[TaskFields]) -> list[Problem]:
+    counts = Counter(task.id for task in records)
+    return [{"id": task_id, "problem": "named more than once; the last one counts"} for task_id, n in counts.items() if n > 1]
+
+
+def _capped(problems: list[Problem]) -> tuple[Problem, ...]:
+    if len(problems) <= MOST_PROBLEMS:
+        return tuple(problems)
+    return (*problems[:MOST_PROBLEMS], {"id": "", "problem": f"and {len(problems) - MOST_PROBLEMS} more problems"})

@@ -1,37 +1,45 @@
-"""One pool of connections over which services are asked; each asking within its time and room. SPEC 4, RELIABILITY 7, R47-R50.
+"""One bounded asking of a service's url: GET or POST, with pages. SPEC 4, RELIABILITY R47-R50, 7.
 
-Law: whatever the url answers, it costs at most the bounds, reaches allowed addresses only, and gives one Answer.
+Law: whatever the url answers, it costs at most the limits below, reaches allowed addresses only, and gives one Answer.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import aiohttp
+from aiohttp import hdrs
 from msgspec import structs
 
 from taskdash.clock import Clock
-from taskdash.collector.asking import Asking, Bounds, decode_now
-from taskdash.collector.failures import sentence
+from taskdash.collector import failures
+from taskdash.collector.asking import Asking, Bounds
 from taskdash.collector.guard import Guard
 from taskdash.collector.names import Names
+from taskdash.collector.reading import Room
+from taskdash.errors import TaskDashError
 from taskdash.model.instants import MILLISECOND
 from taskdash.model.records import Service
+from taskdash.wire import metadata
 from taskdash.wire.metadata import Answer, Page
 
+BIG_AT_ONCE = 8
 KEPT_S = 40.0
 """Longer than the usual interval, so that a service is asked over the connection it already has."""
-ON_THE_LOOP_BYTES = 32 * 1024
+_DECODED_ON_THE_LOOP_BYTES = 32 * 1024
+_EXPECTED = (aiohttp.ClientError, OSError, ValueError, failures.Failed, TaskDashError)
 _HEADERS = {
-    "Accept": "application/json, application/x-ndjson",
-    "Accept-Encoding": "gzip, deflate, br, zstd",
-    "User-Agent": "TaskDash",
+    hdrs.ACCEPT: "application/json, application/x-ndjson",
+    hdrs.ACCEPT_ENCODING: "gzip, deflate, br, zstd",
+    hdrs.USER_AGENT: "TaskDash",
 }
+log = logging.getLogger(__name__)
 
 
 class Fetcher:
-    """Asks urls. Make it on the event loop; `close` it there."""
+    """Asks urls over one pool of connections. Made and closed on the event loop."""
 
     def __init__(self, guard: Guard, clock: Clock, bounds: Bounds, names: Names | None = None) -> None:
         self._clock = clock
@@ -48,8 +56,10 @@ class Fetcher:
             headers=_HEADERS,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=bounds.connect_s),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=self._bounds.connect_s),
+            read_bufsize=64 * 1024,
         )
+        self._big = asyncio.Semaphore(BIG_AT_ONCE)
         self._decoder = ThreadPoolExecutor(1, thread_name_prefix="collector-decode")
 
     async def close(self) -> None:
@@ -57,23 +67,35 @@ class Fetcher:
         await self._session.close()
         self._decoder.shutdown(wait=False, cancel_futures=True)
 
+    async def fetch(self, service: Service) -> Answer:
+        """What the service's url answers now; never raises."""
+        async with self.asked(service) as answer:
+            return answer
+
     @asynccontextmanager
     async def asked(self, service: Service) -> AsyncIterator[Answer]:
-        """As `fetch`, for the time that the answer is in use."""
-        yield await self.fetch(service)
+        """As `fetch`; inside, a big answer keeps its room, so that only few are in memory at once (RELIABILITY R14)."""
+        async with AsyncExitStack() as stack:
+            yield await self._timed(service, stack)
 
-    async def fetch(self, service: Service) -> Answer:
-        """What the service's url answers now. Never raises but when it is cancelled."""
+    async def _timed(self, service: Service, stack: AsyncExitStack) -> Answer:
         began = self._clock.now()
-        try:
-            async with asyncio.timeout(self._bounds.whole_s):
-                answer = await Asking(self._session, service, self._bounds, self._decode).answer()
-        except Exception as error:
-            answer = Answer(ok=False, url=service.url, method=service.method, error=sentence(error, self._bounds.whole_s))
+        answer = await self._answer(service, stack)
         return structs.replace(answer, took_ms=(self._clock.now() - began) / MILLISECOND)
 
+    async def _answer(self, service: Service, stack: AsyncExitStack) -> Answer:
+        try:
+            async with asyncio.timeout(self._bounds.whole_s) as deadline:
+                room = Room(self._big, self._bounds.most_bytes, stack, deadline)
+                return await Asking(self._session, service, self._bounds.most_tasks, self._decode, room).answer()
+        except Exception as error:
+            if not isinstance(error, _EXPECTED):
+                log.exception("asking the url of the service %s failed unexpectedly", service.id)
+            sentence = failures.sentence(error, self._bounds.whole_s)
+            return Answer(ok=False, url=service.url, method=service.method, error=sentence)
+
     async def _decode(self, body: bytes, content_type: str) -> Page:
-        """A large page on a thread, so that the loop goes on."""
-        if len(body) <= ON_THE_LOOP_BYTES:
-            return decode_now(body, content_type)
-        return await asyncio.get_running_loop().run_in_executor(self._decoder, decode_now, body, content_type)
+        if len(body) <= _DECODED_ON_THE_LOOP_BYTES:
+            return metadata.decode_page(body, content_type)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._decoder, metadata.decode_page, body, content_type)

@@ -39,9 +39,7 @@ class Names(AbstractResolver):
         self._threads = asyncio.Semaphore(threads)
         self._asked: dict[str, asyncio.Future[_Found]] = {}
 
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
         """All addresses of the name. Raises NoAddress, or Denied when one of them may not be asked."""
         found = [_result(host, port, info) for info in await self._found(host) if family in {socket.AF_UNSPEC, info[0]}]
         for each in found:
@@ -91,6 +89,4 @@ def _result(host: str, port: int, info: tuple[Any, ...]) -> ResolveResult:
     address = str(sockaddr[0])
     if len(sockaddr) > 3 and sockaddr[3] and "%" not in address:
         address = f"{address}%{sockaddr[3]}"
-    return ResolveResult(
-        hostname=host, host=address, port=port, family=family, proto=protocol, flags=socket.AI_NUMERICHOST
-    )
+    return ResolveResult(hostname=host, host=address, port=port, family=family, proto=protocol, flags=socket.AI_NUMERICHOST)
