@@ -63,7 +63,7 @@ def facets(conn: Connection, wanted: Filters, now: Instant) -> Facets:
         known = _known(conn, without, name)
         buckets[name] = _largest(sample_of(without).counts(name) if known is None else known)
     sample = None if wanted == Filters() else sample_of(wanted)
-    total = count(conn, wanted, now) if sample is None else len(sample.rows)
+    total = count(conn, wanted, now) if sample is None or sample.is_cut else len(sample.rows)
     numbers: dict[str, Any] = _numbers(conn, wanted, sample, total, now)
     return Facets(total, total > CAP, **buckets, **numbers)
 

@@ -1,4 +1,4 @@
-"""The rows that pass a filter, newest first, up to 10,001: read once, counted many ways. For `store.facets`."""
+"""The rows that pass a filter, of more than 10,000 the newest: read once, counted many ways. For `store.facets`."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,9 @@ from taskdash.rules.risk import BLIND, ILL
 from taskdash.store import task_plan
 from taskdash.store.tables import services, tasks
 from taskdash.store.task_filters import Filters
-from taskdash.store.task_page import CAP, asked_of
-from taskdash.store.task_terms import Term, absent_users
+from taskdash.store.task_page import CAP, alone, asked_of
+from taskdash.store.task_plan import Asked
+from taskdash.store.task_terms import Part, Term, absent_users
 
 c, s = tasks.c, services.c
 LARGEST = 50
@@ -23,13 +24,27 @@ _PLACE = {"status": 0, "service": 1, "user": 2, "group": 3}
 _COLUMNS = (c.status, c.service_id, c.user, c.group_id, c.schedule, c.adrift)
 
 
+def _newest(conn: Connection, asked: Asked) -> Sequence[Any]:
+    return conn.execute(task_plan.newest(asked, CAP, *_COLUMNS).limit(CAP + 1)).all()
+
+
+def _of_each(conn: Connection, parts: Sequence[Part]) -> list[Any]:
+    """Of alternatives that are too many together each gives its share, so that none hides the others."""
+    total = sum(part.rows for part in parts)
+    rows: list[Any] = []
+    for index, part in enumerate(parts):
+        share = CAP + 1 if total <= CAP else -(-(CAP + len(parts)) * part.rows // total)
+        rows += conn.execute(alone(part, [c.gone_at.is_(None)], parts[:index], *_COLUMNS).limit(share)).all()
+    return rows
+
+
 class Sample:
     """`rows` as tuples in the order of `_COLUMNS`; `is_cut`: there are more."""
 
     def __init__(self, conn: Connection, wanted: Filters, found: Sequence[Term], now: Instant) -> None:
-        query = task_plan.newest(asked_of(conn, wanted, found), CAP, *_COLUMNS).limit(CAP + 1)
-        self.rows: Sequence[Any] = conn.execute(query).all()
-        self.is_cut = len(self.rows) > CAP
+        parts = found[0].parts if len(found) == 1 and not wanted.gone else ()
+        self.rows: Sequence[Any] = _of_each(conn, parts) if parts else _newest(conn, asked_of(conn, wanted, found))
+        self.is_cut = len(self.rows) > CAP or sum(part.rows for part in parts) > CAP
         self._conn, self._now, self._is_gone = conn, now, wanted.gone
         self._known: dict[str, tuple[str, bool]] | None = None
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Select, and_, func, not_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, not_, select
 
 from taskdash.errors import BadField
 from taskdash.model.instants import Instant
@@ -113,13 +113,15 @@ def counted(conn: Connection, wanted: Filters, found: Sequence[Term], cap: int) 
     """How many rows pass all terms, up to `cap` + 1; alternatives one after another when that reads fewer rows."""
     asked = asked_of(conn, wanted, found)
     split = next((term for term in found if term.parts), None)
+    if split is not None and len(found) == 1 and not wanted.gone and max(part.rows for part in split.parts) > cap:
+        return cap + 1
     if split is None or wanted.gone or (split.rows or 0) > min(_led(found), asked.total / 2):
         return _number(conn, task_plan.unsorted(asked, cap, c.pk), cap + 1)
     tests = [term.where for term in found if term is not split]
     n = 0
     for index, part in enumerate(split.parts):
         if n <= cap:
-            n += _number(conn, _alone(part, [asked.listed, *tests], split.parts[:index]), cap + 1 - n)
+            n += _number(conn, alone(part, [asked.listed, *tests], split.parts[:index], c.pk), cap + 1 - n)
     return n
 
 
@@ -127,9 +129,9 @@ def _led(found: Sequence[Term]) -> float:
     return min((term.rows for term in found if term.leads and not term.parts and term.rows is not None), default=float("inf"))
 
 
-def _alone(part: Part, tests: Sequence[Row], earlier: Sequence[Part]) -> Select[Any]:
+def alone(part: Part, tests: Sequence[Row], earlier: Sequence[Part], *columns: ColumnElement[Any]) -> Select[Any]:
     """The rows of one alternative that are in none of the earlier ones."""
-    query = select(c.pk).where(part.where, *tests, and_(True, *(not_(other.where) for other in earlier)))
+    query = select(*columns).where(part.where, *tests, and_(True, *(not_(other.where) for other in earlier)))
     return by_index(query, part.index)
 
 

@@ -177,7 +177,7 @@ def _of_services(conn: Connection, wanted: Filters, now: Instant) -> Iterator[Te
     if wanted.at_risk is not None and wanted.gone:
         yield Term(false() if wanted.at_risk else true())  # a gone task has no risk
     elif wanted.at_risk is not None and not _is_at_risk_anyway(wanted):
-        yield _either(_risks(conn, now), wanted.at_risk)
+        yield _either(_risks(conn, wanted, now), wanted.at_risk)
 
 
 def _is_at_risk_anyway(wanted: Filters) -> bool:
@@ -250,13 +250,14 @@ def _stale(conn: Connection, now: Instant) -> list[Part]:
     return [adrift_, _service_part(conn, is_blind(now))]
 
 
-def _risks(conn: Connection, now: Instant) -> list[Part]:
+def _risks(conn: Connection, wanted: Filters, now: Instant) -> list[Part]:
     """The alternatives of `at risk` (SPEC 6), the cheapest test first; `rules.risk` is their sum for one task."""
+    held = [] if wanted.user == (NONE,) else [_absent_part(conn, now)]
     return [
         Part(IS_FAILED, "tasks_failed", counters.of_status(conn, ["failed"])),
         Part(SHOULD_RUN, "tasks_should_run", _counted(conn, "tasks_should_run", SHOULD_RUN)),
         Part(IS_ADRIFT, "tasks_adrift", _counted(conn, "tasks_adrift", IS_ADRIFT)),
-        _absent_part(conn, now),
+        *held,
         _service_part(conn, or_(s.state.in_(sorted(ILL | BLIND)), s.fresh_until < now)),
     ]
 
