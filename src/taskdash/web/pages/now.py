@@ -16,12 +16,13 @@ from taskdash.store import events, facets, incidents, service_page, task_page
 from taskdash.store.facets import Facets
 from taskdash.store.service_page import ServiceFilters
 from taskdash.store.task_filters import Filters
+from taskdash.store.task_page import CAP
 from taskdash.web import visible
 from taskdash.web.api.incidents import find
 from taskdash.web.auth import Identity
 from taskdash.web.context import Web
 from taskdash.web.pages import links, sentences, times, words
-from taskdash.web.pages.board import number
+from taskdash.web.pages.board import capped, number
 from taskdash.web.pages.frame import Html, HtmlRequest, fields_of, go, html, page_get, page_post, view_of
 from taskdash.web.pages.lines import lines
 from taskdash.web.pages.render import Flash, View
@@ -87,6 +88,12 @@ def _values(view: View, actor: Actor, seen: Seen) -> dict[str, Any]:
 
 def _headline(view: View, seen: Seen, services: int) -> str:
     texts, wrong = view.texts, len(seen.incidents)
+    if not wrong and seen.counts.at_risk:
+        at_risk = min(seen.counts.at_risk, CAP)
+        said = texts.plural(
+            "No incident is open; %(n)s task is at risk", "No incident is open; %(n)s tasks are at risk", at_risk
+        )
+        return capped(seen.counts.at_risk, said)
     if not wrong:
         return texts("All well · %(services)s services, %(tasks)s tasks", services=services, tasks=number(seen.counts.total))
     unseen = sum(incident.state == "open" for incident, _, _ in seen.incidents)
