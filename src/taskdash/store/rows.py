@@ -1,7 +1,7 @@
 """Rows to records and back, by column name. JSON columns hold lists and objects; nothing else is translated."""
 
 from collections.abc import Iterable, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -78,7 +78,19 @@ class Shape:
         """One executemany UPDATE by pk."""
         if records:
             rows = [(*self._written(record), record.pk) for record in records]
-            conn.exec_driver_sql(self._update(conn.dialect), rows)
+            conn.exec_driver_sql(self._update(conn.dialect, tuple(self._write_names)), rows)
+
+    def update_changed(self, conn: Connection, changes: Sequence[tuple[Any, Any]]) -> None:
+        """UPDATE by pk of (before, after): only the columns that changed, so that no index of the others is written."""
+        rows: dict[tuple[str, ...], list[tuple[Any, ...]]] = {}
+        for before, after in changes:
+            pairs = zip(self._write_names, self._written(before), self._written(after), strict=True)
+            changed = [(name, now) for name, was, now in pairs if was != now]
+            if changed:
+                names, values = zip(*changed, strict=True)
+                rows.setdefault(names, []).append((*values, before.pk))
+        for names, some in rows.items():
+            conn.exec_driver_sql(self._update(conn.dialect, names), some)
 
     def _written(self, record: msgspec.Struct) -> tuple[Any, ...]:
         values: tuple[Any, ...] = self._values(record)
@@ -93,8 +105,8 @@ class Shape:
     def _insert(self, dialect: Dialect) -> str:
         return str(insert(self._table).values({n: bindparam(f"b_{n}") for n in self._write_names}).compile(dialect=dialect))
 
-    @cache  # noqa: B019  (as above)
-    def _update(self, dialect: Dialect) -> str:
-        changed: dict[str, Any] = {n: bindparam(f"b_{n}") for n in self._write_names}
+    @lru_cache(1_024)  # noqa: B019  (as above)
+    def _update(self, dialect: Dialect, names: tuple[str, ...]) -> str:
+        changed: dict[str, Any] = {n: bindparam(f"b_{n}") for n in names}
         statement = update(self._table).where(self._table.c.pk == bindparam("b_pk")).values(changed)
         return str(statement.compile(dialect=dialect))

@@ -32,7 +32,7 @@ def load_many(conn: Connection, ids: Iterable[str]) -> dict[str, Task]:
 
 def save(conn: Connection, changes: Sequence[Change]) -> None:
     """Insert and update tasks as (before, after); each id at most once in `changes`."""
-    SHAPE.update_many(conn, [after for before, after in changes if before])
+    SHAPE.update_changed(conn, [(before, after) for before, after in changes if before])
     SHAPE.insert_many(conn, [after for before, after in changes if not before])
     counters.add(conn, changes)
     search.index(conn, [(before, after, pk) for (before, after), pk in zip(changes, _pks(conn, changes), strict=True)])
