@@ -45,7 +45,7 @@ fix: .venv/.dev ## format and mend what can be mended by machine
 	$(RUN)/ruff check --fix .
 
 faults: .venv/.dev tools ## the long fault runs
-	TASKDASH_LONG=1 $(RUN)/pytest -q tests/faults
+	LONG_FAULTS=1 $(RUN)/pytest -q tests/faults
 
 browser: .venv/.dev tools ## the screens in a real Chromium
 	$(RUN)/pytest -q tests/browser

@@ -7,6 +7,7 @@ reverse order. A listener that cannot have its address stops the start with one 
 import asyncio
 import contextlib
 import os
+import resource
 import secrets
 import signal
 import sys
@@ -28,7 +29,7 @@ from taskdash.clock import Clock, SystemClock
 from taskdash.collector.asking import Bounds
 from taskdash.collector.fetch import Fetcher
 from taskdash.collector.guard import Guard
-from taskdash.collector.sweep import Limits as SweepLimits
+from taskdash.collector.lanes import Limits as SweepLimits
 from taskdash.collector.sweep import Sweep
 from taskdash.errors import StartRefused, TaskDashError
 from taskdash.feed import Feed
@@ -56,6 +57,7 @@ _HISTORY_PAGE = 5_000
 async def serve(settings: Settings) -> None:
     """Run TaskDash until SIGTERM or SIGINT. Raises StartRefused."""
     telemetry.start_logging()
+    _raise_file_limit()
     signals = Signals()
     async with opened(settings) as db:
         app = App(settings, db)
@@ -65,6 +67,12 @@ async def serve(settings: Settings) -> None:
             await app.discard()
             raise
         await app.run_until(signals.stop)
+
+
+def _raise_file_limit() -> None:
+    """Connections need file descriptors: take as many as the hard limit gives (RELIABILITY R103)."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @asynccontextmanager
@@ -147,7 +155,12 @@ class App:
             lost=lost,
             clock=self._clock,
             parts=self._parts,
-            limits=TcpLimits(frame_bytes=tcp.max_frame_bytes, heartbeat_silence_s=tcp.heartbeat_silence, idle_s=tcp.idle),
+            limits=TcpLimits(
+                frame_bytes=tcp.max_frame_bytes,
+                heartbeat_silence_s=tcp.heartbeat_silence,
+                idle_s=tcp.idle,
+                allow=self._settings.listen.allow,
+            ),
             token=tcp.token,
         )
 

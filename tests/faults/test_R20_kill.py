@@ -15,7 +15,7 @@ import pytest
 
 from tests.serving import Serving, serving
 
-CYCLES = 200 if os.environ.get("TASKDASH_LONG") else 30
+CYCLES = 200 if os.environ.get("LONG_FAULTS") else 30
 Writer = Callable[[Serving, "Ledger"], Awaitable[None]]
 
 

@@ -18,8 +18,8 @@ from taskdash.store.migrations import runner
 from tests.serving import Serving, serving, start
 from tests.support import NOW, a_service, a_task
 
-MUTATIONS = 10_000 if os.environ.get("TASKDASH_LONG") else 300
-SERVED = 20 if os.environ.get("TASKDASH_LONG") else 4
+MUTATIONS = 10_000 if os.environ.get("LONG_FAULTS") else 300
+SERVED = 20 if os.environ.get("LONG_FAULTS") else 4
 FIND = {"MessageID": 2, "Header": {"RequestID": "Find"}, "Body": {"id": "t7"}}
 REGISTER = {"MessageID": 2, "Header": {"RequestID": "Register"}, "Body": {"id": "t7", "name": "kept", "status": "running"}}
 

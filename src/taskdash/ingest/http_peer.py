@@ -64,8 +64,8 @@ class HttpPeer(asyncio.Protocol):
         self._transport = transport
         name = transport.get_extra_info("peername")
         self.address, self.peer = (str(name[0]), f"{name[0]}:{name[1]}") if name else ("?", "?")
-        if not self._endpoint.admit(self):
-            self._last_word(503, b'{"message":"TOO_MANY_CONNECTIONS"}')
+        if refusal := self._endpoint.admit(self):
+            self._last_word(503, b'{"message":"%b"}' % refusal.encode())
             self._close()
 
     def connection_lost(self, exc: Exception | None) -> None:

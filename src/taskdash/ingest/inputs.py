@@ -31,7 +31,10 @@ class Embedded:
         nsq = settings.nsq
         self._settings = settings
         self._inbox = an_inbox(0.0)
-        topics, limits = (nsq.services_topic, nsq.heartbeats_topic), Limits(message_bytes=nsq.max_message_bytes)
+        topics, limits = (
+            (nsq.services_topic, nsq.heartbeats_topic),
+            Limits(message_bytes=nsq.max_message_bytes, allow=settings.listen.allow),
+        )
         self._tcp = NsqdTcp(self._inbox, clock, inputs, parts, topics, limits, auth=nsq.auth, tls=_tls(settings))
         self._http = NsqdHttp(self._inbox, clock, inputs, parts, topics, limits, auth=nsq.auth, tcp_port=self._tcp_port)
         self._port = 0

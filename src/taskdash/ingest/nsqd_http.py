@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import hmac
 import socket
-from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -22,6 +21,7 @@ from taskdash.health import Inputs, Parts
 from taskdash.ingest.http_peer import HttpPeer, Request, Response
 from taskdash.ingest.inbox import Inbox
 from taskdash.ingest.producer import VERSION, Limits
+from taskdash.model.admission import Admission
 from taskdash.model.instants import Instant, in_seconds, seconds
 from taskdash.model.records import Message
 from taskdash.wire import nsq
@@ -74,7 +74,7 @@ class NsqdHttp:
         self._last_at: Instant = 0
         self._seen = {topic: _Seen() for topic in topics}
         self._peers: set[HttpPeer] = set()
-        self._an_address: Counter[str] = Counter()
+        self._admission = Admission(limits.allow, limits.connections, limits.connections_an_address)
         self._empty = asyncio.Event()
         self._empty.set()
         self._server: asyncio.Server | None = None
@@ -130,21 +130,16 @@ class NsqdHttp:
 
     # called by peers
 
-    def admit(self, peer: HttpPeer) -> bool:
-        """False when there is no room for another peer (R103)."""
+    def admit(self, peer: HttpPeer) -> str:
+        """Why the peer is refused; empty: it is admitted (R103)."""
         self._peers.add(peer)
-        self._an_address[peer.address] += 1
         self._empty.clear()
-        local = peer.address.startswith("127.") or peer.address == "::1"
-        crowded = not local and self._an_address[peer.address] > self._limits.connections_an_address
-        return len(self._peers) <= self._limits.connections and not crowded
+        return self._admission.admit(peer.address)
 
     def gone(self, peer: HttpPeer) -> None:
         """Forget the peer."""
         self._peers.discard(peer)
-        self._an_address[peer.address] -= 1
-        if not self._an_address[peer.address]:
-            del self._an_address[peer.address]
+        self._admission.gone(peer.address)
         if not self._peers:
             self._empty.set()
 

@@ -15,6 +15,7 @@ from taskdash.errors import StoreRefused
 from taskdash.health import Inputs, Parts
 from taskdash.ingest.inbox import Inbox
 from taskdash.ingest.producer import Limits, Producer
+from taskdash.model.admission import Admission
 from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Message
 from taskdash.wire import nsq
@@ -52,7 +53,7 @@ class NsqdTcp:
         self._auth = auth
         self._tls = tls
         self._producers: set[Producer] = set()
-        self._an_address: Counter[str] = Counter()
+        self._admission = Admission(limits.allow, limits.connections, limits.connections_an_address)
         self._taken: list[_Taken] = []
         self._handshakes: set[asyncio.Task[None]] = set()
         self._last_at: Instant = 0
@@ -115,21 +116,14 @@ class NsqdTcp:
     def admit(self, producer: Producer) -> str:
         """The error frame that refuses the peer; empty: it is admitted (RELIABILITY R103)."""
         self._producers.add(producer)
-        self._an_address[producer.address] += 1
         self._empty.clear()
-        if len(self._producers) > self._limits.connections:
-            return f"E_INVALID this endpoint has its {self._limits.connections} connections"
-        local = producer.address.startswith("127.") or producer.address == "::1"
-        if not local and self._an_address[producer.address] > self._limits.connections_an_address:
-            return f"E_INVALID this address has its {self._limits.connections_an_address} connections"
-        return ""
+        refusal = self._admission.admit(producer.address)
+        return f"E_INVALID {refusal}" if refusal else ""
 
     def gone(self, producer: Producer) -> None:
         """Forget the peer."""
         self._producers.discard(producer)
-        self._an_address[producer.address] -= 1
-        if not self._an_address[producer.address]:
-            del self._an_address[producer.address]
+        self._admission.gone(producer.address)
         if not self._producers:
             self._empty.set()
 

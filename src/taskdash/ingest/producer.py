@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from taskdash.clock import Clock
 from taskdash.errors import StoreRefused
+from taskdash.model.admission import AN_ADDRESS, CONNECTIONS, Network
 from taskdash.model.fields import safe_text
 from taskdash.model.instants import Instant, seconds
 from taskdash.wire import nsq
@@ -33,8 +34,10 @@ class Limits(Struct, frozen=True):
     """Settings of the listener."""
 
     message_bytes: int = 1_048_576
-    connections: int = 4_096
-    connections_an_address: int = 256
+    connections: int = CONNECTIONS
+    connections_an_address: int = AN_ADDRESS
+    allow: tuple[Network, ...] = ()
+    """Networks that may connect; empty: all."""
 
 
 class _Owed:

@@ -14,6 +14,7 @@ from msgspec import Struct
 from taskdash.actions.tasks import TaskRequest
 from taskdash.clock import Clock
 from taskdash.errors import TaskDashError, Unauthorized
+from taskdash.model.admission import AN_ADDRESS, CONNECTIONS, Network
 from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Actor
 from taskdash.tcp import replies
@@ -35,8 +36,10 @@ class Limits(Struct, frozen=True):
     """A pack must be whole this long after its first byte (RELIABILITY R68)."""
     heartbeat_silence_s: float = 30.0
     idle_s: float = 600.0
-    connections: int = 4_096
-    connections_an_address: int = 256
+    connections: int = CONNECTIONS
+    connections_an_address: int = AN_ADDRESS
+    allow: tuple[Network, ...] = ()
+    """Networks that may connect; empty: all."""
 
 
 class Waiting:

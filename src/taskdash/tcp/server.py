@@ -5,7 +5,6 @@ Law: a task is stale only when the newest connection that registered it vouched 
 
 import asyncio
 import contextlib
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -13,6 +12,7 @@ from operator import itemgetter
 from taskdash.clock import Clock, every
 from taskdash.errors import Busy, StoreRefused, TaskDashError
 from taskdash.health import Parts
+from taskdash.model.admission import Admission
 from taskdash.tcp.batches import Apply, Reader, finds, writes
 from taskdash.tcp.connection import Connection, Limits
 
@@ -48,7 +48,7 @@ class TcpServer:
         self._limits = limits
         self._token = token
         self._connections: set[Connection] = set()
-        self._an_address: Counter[str] = Counter()
+        self._admission = Admission(limits.allow, limits.connections, limits.connections_an_address)
         self._voucher: dict[str, Connection] = {}
         self._marks: asyncio.Queue[tuple[str, list[str]]] = asyncio.Queue()
         """In their order: ("", ids) vouched for, (peer, ids) lost."""
@@ -94,22 +94,15 @@ class TcpServer:
         """Why the peer is refused, or None (RELIABILITY R103)."""
         self._connections.add(connection)
         self._empty.clear()
-        self._an_address[connection.address] += 1
-        if len(self._connections) > self._limits.connections:
-            return Busy(f"this listener has its {self._limits.connections} connections; try again later")
-        local = connection.address.startswith("127.") or connection.address == "::1"
-        if not local and self._an_address[connection.address] > self._limits.connections_an_address:
-            return Busy(f"this address has its {self._limits.connections_an_address} connections; try again later")
-        return None
+        refusal = self._admission.admit(connection.address)
+        return Busy(refusal) if refusal else None
 
     def gone(self, connection: Connection) -> None:
         """Forget the connection; the tasks it vouched for become stale."""
         self._connections.discard(connection)
         if not self._connections:
             self._empty.set()
-        self._an_address[connection.address] -= 1
-        if not self._an_address[connection.address]:
-            del self._an_address[connection.address]
+        self._admission.gone(connection.address)
         mine = [task_id for task_id in connection.registered if self._voucher.get(task_id) is connection]
         for task_id in mine:
             del self._voucher[task_id]
