@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections import Counter
 
 import aiohttp
 
@@ -12,13 +13,28 @@ from bench.serving import Server, a_server
 LISTENERS, CHANGES = 500, 40
 
 
-async def listen(session: aiohttp.ClientSession, seen: dict[str, list[float]], ready: asyncio.Semaphore) -> None:
-    async with session.get("/api/v1/stream") as stream:
+class Arrivals:
+    """When the last listener had each change."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._complete: dict[str, asyncio.Future[float]] = {}
+
+    def complete(self, subject: str) -> "asyncio.Future[float]":
+        return self._complete.setdefault(subject, asyncio.get_running_loop().create_future())
+
+    def note(self, subject: str) -> None:
+        self._counts[subject] += 1
+        if self._counts[subject] == LISTENERS:
+            self.complete(subject).set_result(time.perf_counter())
+
+
+async def listen(session: aiohttp.ClientSession, arrivals: Arrivals, ready: asyncio.Semaphore) -> None:
+    async with session.get("/api/v1/stream", timeout=aiohttp.ClientTimeout(total=None)) as stream:
         ready.release()
         async for line in stream.content:
             if line.startswith(b"data:"):
-                subject = json.loads(line[5:])["subject"]["id"]
-                seen.setdefault(subject, []).append(time.perf_counter())
+                arrivals.note(json.loads(line[5:])["subject"]["id"])
 
 
 async def change(server: Server, number: int) -> float:
@@ -32,19 +48,18 @@ async def change(server: Server, number: int) -> float:
 
 
 async def run() -> list[Row]:
-    seen: dict[str, list[float]] = {}
+    arrivals = Arrivals()
     ready = asyncio.Semaphore(0)
     async with a_server() as server, server.session() as session:
-        listeners = [asyncio.create_task(listen(session, seen, ready)) for _ in range(LISTENERS)]
+        listeners = [asyncio.create_task(listen(session, arrivals, ready)) for _ in range(LISTENERS)]
         for _ in range(LISTENERS):
             await ready.acquire()
         spent = cpu_s(server.process.pid)
         took = []
         for number in range(CHANGES):
             began = await change(server, number)
-            while len(seen.get(f"change-{number}", ())) < LISTENERS:
-                await asyncio.sleep(0.001)
-            took.append((max(seen[f"change-{number}"]) - began) * 1_000)
+            last = await asyncio.wait_for(arrivals.complete(f"change-{number}"), 30)
+            took.append((last - began) * 1_000)
         cpu = (cpu_s(server.process.pid) - spent) / CHANGES / LISTENERS * 1e6
         for listener in listeners:
             listener.cancel()
