@@ -130,6 +130,8 @@ ONE: list[Filters] = [
     Filters(q="b"),
     Filters(q="%_"),
     Filters(q="order SYNC"),
+    Filters(q="ärger"),
+    Filters(q="Ä"),
     Filters(q="no such text"),
     Filters(visible_to=Visible("ssx", ("mx",))),
 ]

@@ -56,6 +56,7 @@ def open_engine(path: Path, *, cache_kib: int = 16_384, read_only: bool = False)
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+        connection.create_function("casefold", 1, str.casefold, deterministic=True)
         connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
         for pragma in () if read_only else (*_PRAGMAS, f"PRAGMA cache_size=-{cache_kib}"):
             connection.execute(pragma)
@@ -125,10 +126,12 @@ def create_guards(conn: Connection) -> None:
 
 
 def create_search(conn: Connection) -> None:
-    """The token index of `store.search`: contentless, without positions, so that a million tasks stay small."""
+    """The token index of `store.search`: contentless, without positions, so that a million tasks stay small.
+
+    The ascii tokenizer takes all letters beyond ASCII as they are, also those that are younger than SQLite.
+    """
     conn.exec_driver_sql(
-        "CREATE VIRTUAL TABLE task_grams USING fts5"
-        "(grams, content='', detail=none, columnsize=0, tokenize='unicode61 remove_diacritics 0')"
+        "CREATE VIRTUAL TABLE task_grams USING fts5(grams, content='', detail=none, columnsize=0, tokenize='ascii')"
     )
 
 
@@ -158,5 +161,7 @@ def one_of(column: ColumnElement[int], numbers: Sequence[int]) -> ColumnElement[
 
 
 def contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
-    """The column holds the text somewhere; LIKE of SQLite makes no difference between a and A."""
-    return column.contains(text, autoescape=True)
+    """The column holds the text somewhere, in capitals or not. LIKE of SQLite knows that of ASCII only."""
+    if all(letter.isascii() or letter == letter.upper() == letter.casefold() for letter in text):
+        return column.contains(text, autoescape=True)
+    return func.casefold(column, type_=column.type).contains(text.casefold(), autoescape=True)
