@@ -109,6 +109,8 @@ class EventStream:
         """Serve until the client goes, may not listen any more, does not read, or the feed closes."""
         del scope
         self._send = send
+        if self._last is None:  # before the head goes out: what happens after the client sees it must not be missed
+            _oldest, self._last = await self._source.db.read(events.bounds)
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         parts = [asyncio.ensure_future(part) for part in (self._deliver(), self._watch(), self._comment(), _gone(receive))]
         try:
@@ -128,9 +130,7 @@ class EventStream:
 
     async def _resume_point(self) -> int:
         oldest, newest = await self._source.db.read(events.bounds)
-        if self._last is None:
-            return newest
-        if not is_gap(self._last, oldest, newest):
+        if self._last is not None and not is_gap(self._last, oldest, newest):
             return self._last
         await self._write(b'event: reset\ndata: {"oldest":%d,"newest":%d}\n\n' % (oldest, newest))
         return newest
