@@ -1,16 +1,16 @@
 """What a service answered, into the store. SPEC 4: one function, one transaction; a large answer in steps of 500 tasks.
 
 Law: a failed asking changes no task; an unchanged answer writes no task; `gone` and the validator are written with the last
-step, so that what a kill interrupts is finished by the next collection (RELIABILITY R12, R51).
+step, so that what a kill interrupts is finished by the next collection (RELIABILITY R12, R51). What was asked before the
+url changed changes nothing.
 """
 
 import zlib
 from collections.abc import Iterator, Sequence
 from datetime import tzinfo
-from functools import partial
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy import Connection
 
 from taskdash.model.instants import Instant, seconds
@@ -25,6 +25,8 @@ STEP = 500
 MOST_PROBLEMS = 100
 LONGEST_PAUSE_S = 300.0
 FRESH_INTERVALS = 3
+_DOUBLINGS = 16
+_OVERDUE = frozenset({"down", "late", "unknown"})
 
 
 class Result(Struct, frozen=True):
@@ -37,14 +39,70 @@ class Result(Struct, frozen=True):
 
 async def apply(db: Database, result: Result, zone: tzinfo) -> None:
     """Store the tasks of a good, changed answer, and the result on the service. Raises StoreRefused."""
-    service, answer = result.service, result.answer
-    if answer.ok and not answer.is_unchanged:
-        for step in _steps(answer.tasks):
-            await db.write(partial(_store_step, service=service, step=step, now=result.at, zone=zone))
-        while answer.is_complete and await db.write(lambda conn: _mark_gone(conn, service, answer, result.at)) == STEP:
-            continue
-        await db.write(lambda conn: collected.forget_clashes_but(conn, service.id, {task.id for task in answer.tasks}))
-    await note(db, [result])
+    if not result.answer.ok or result.answer.is_unchanged:
+        await note(db, [result])
+        return
+    whole = _Whole(result, zone)
+    while not await db.write(whole.store_some):
+        whole.go_on()
+
+
+class _Whole:
+    """A changed answer on its way into the store; `store_some` may be run again after a failure."""
+
+    def __init__(self, result: Result, zone: tzinfo) -> None:
+        self._result = result
+        self._zone = zone
+        self._steps = list(_steps(result.answer.tasks))
+        self._next = 0
+
+    def go_on(self) -> None:
+        """The step before is durable."""
+        self._next += 1
+
+    def store_some(self, conn: Connection) -> bool:
+        """The next step; after the last one, what is gone, a step at a time. True when all of it is stored."""
+        if not collected.is_current(conn, self._result.service):
+            return True
+        if self._next < len(self._steps):
+            self._store_step(conn, self._steps[self._next])
+        if self._next < len(self._steps) - 1 or self._mark_gone(conn) == STEP:
+            return False
+        self._finish(conn)
+        return True
+
+    def _store_step(self, conn: Connection, step: Sequence[TaskFields]) -> None:
+        service_id, now = self._result.service.id, self._result.at
+        ids = [record.id for record in step]
+        stored = tasks.load_many(conn, ids)
+        others = {task.service_id for task in stored.values()} - {service_id}
+        outcome = reconcile.collected(service_id, step, stored, collected.released(conn, others), now, self._zone)
+        _save(conn, outcome)
+        collected.set_clashes(conn, service_id, ids, outcome.clashes, now)
+
+    def _mark_gone(self, conn: Connection) -> int:
+        answer, service_id = self._result.answer, self._result.service.id
+        if not answer.is_complete:
+            return 0
+        named = {task.id for task in answer.tasks} | answer.named
+        missing = [task_id for task_id in collected.listed_ids(conn, service_id) if task_id not in named][:STEP]
+        outcome = reconcile.vanished(service_id, tasks.load_many(conn, missing).values(), self._result.at)
+        _save(conn, outcome)
+        return len(outcome.changes)
+
+    def _finish(self, conn: Connection) -> None:
+        service, answer = self._result.service, self._result.answer
+        collected.forget_clashes_but(conn, service.id, {task.id for task in answer.tasks})
+        if collected.has_clashes(conn, service.id):
+            # what clashes now may be free next time, so that the same answer must not count as known
+            answer = structs.replace(answer, etag="", last_modified="", digest="")
+        collected.note(conn, [_changed(conn, structs.replace(self._result, answer=answer))])
+        _look_again(conn, [self._result])
+
+
+def _save(conn: Connection, outcome: reconcile.Outcome) -> None:
+    tasks.save(conn, outcome.changes)
+    events.append(conn, outcome.events)
 
 
 def _steps(found: Sequence[TaskFields]) -> Iterator[Sequence[TaskFields]]:
@@ -52,67 +110,45 @@ def _steps(found: Sequence[TaskFields]) -> Iterator[Sequence[TaskFields]]:
         yield found[start : start + STEP]
 
 
-def _store_step(conn: Connection, *, service: Service, step: Sequence[TaskFields], now: Instant, zone: tzinfo) -> None:
-    ids = [record.id for record in step]
-    stored = tasks.load_many(conn, ids)
-    others = {task.service_id for task in stored.values()} - {service.id}
-    outcome = reconcile.collected(service.id, step, stored, collected.released(conn, others), now, zone)
-    tasks.save(conn, outcome.changes)
-    events.append(conn, outcome.events)
-    collected.set_clashes(conn, service.id, ids, outcome.clashes, now)
-
-
-def _mark_gone(conn: Connection, service: Service, answer: Answer, now: Instant) -> int:
-    named = {task.id for task in answer.tasks} | answer.named
-    missing = [task_id for task_id in collected.listed_ids(conn, service.id) if task_id not in named][:STEP]
-    outcome = reconcile.vanished(service.id, tasks.load_many(conn, missing).values(), now)
-    tasks.save(conn, outcome.changes)
-    events.append(conn, outcome.events)
-    return len(outcome.changes)
-
-
 async def note(db: Database, results: Sequence[Result]) -> None:
-    """The results of many askings, on their services: one transaction, one statement a kind. Raises StoreRefused."""
+    """Failed and unchanged askings, on their services: one transaction, one statement a kind. Raises StoreRefused."""
 
     def change(conn: Connection) -> None:
-        for kind in (_failed, _unchanged, _changed):
-            rows = [row for result in results if (row := kind(conn, result)) is not None]
-            collected.note(conn, rows)
-        revived = [r.service.pk for r in results if r.answer.ok and r.service.state in {"down", "late", "unknown"}]
-        collected.look_again(conn, revived, max((r.at for r in results), default=0))
+        collected.note(conn, [_failed(result) for result in results if not result.answer.ok])
+        collected.note(conn, [_good(result) for result in results if result.answer.ok])
+        _look_again(conn, results)
 
     await db.write(change)
 
 
-def _failed(_conn: Connection, result: Result) -> dict[str, Any] | None:
-    service, answer = result.service, result.answer
-    if answer.ok:
-        return None
+def _look_again(conn: Connection, results: Sequence[Result]) -> None:
+    """Liveness judges at once what answers although it was overdue."""
+    revived = [r.service.pk for r in results if r.answer.ok and r.service.state in _OVERDUE]
+    collected.look_again(conn, revived, max((r.at for r in results), default=0))
+
+
+def _failed(result: Result) -> dict[str, Any]:
+    service = result.service
     failures = service.collect_failures + 1
     return {
         **_asked(result),
         "collect_ok": False,
-        "collect_error": answer.error,
+        "collect_error": result.answer.error,
         "collect_error_at": service.collect_error_at or result.at,
         "collect_failures": failures,
-        "collect_at": result.at + seconds(_pause_s(service, failures)),
+        "collect_at": result.at + seconds(pause_s(service, failures)),
     }
 
 
-def _pause_s(service: Service, failures: int) -> float:
-    """Twice as long each time, up to 5 minutes; never shorter than the interval."""
+def pause_s(service: Service, failures: int) -> float:
+    """Until the next try: the interval, then twice as long each time, up to 5 minutes; spread a little by a hash of the id."""
     longest = max(LONGEST_PAUSE_S, service.collect_interval_s)
-    return min(longest, service.collect_interval_s * 2.0 ** min(failures - 1, 16))
+    pause = min(longest, service.collect_interval_s * 2.0 ** min(failures - 1, _DOUBLINGS))
+    return pause * (1 - 0.1 * (hash_of(service.id) % 1_000) / 1_000)
 
 
-def _unchanged(_conn: Connection, result: Result) -> dict[str, Any] | None:
-    return _good(result) if result.answer.ok and result.answer.is_unchanged else None
-
-
-def _changed(conn: Connection, result: Result) -> dict[str, Any] | None:
+def _changed(conn: Connection, result: Result) -> dict[str, Any]:
     answer = result.answer
-    if not answer.ok or answer.is_unchanged:
-        return None
     return {
         **_good(result),
         "collect_problems": to_json(_problems(conn, result)),
@@ -126,7 +162,7 @@ def _problems(conn: Connection, result: Result) -> list[dict[str, str]]:
     """Those of the answer, beside what a registration's hints had wrong."""
     known = services.load(conn, result.service.id)
     of_hints = [p for p in (known.collect_problems if known else ()) if p["problem"].startswith("reserved: ")]
-    return [*of_hints, *result.answer.problems][:MOST_PROBLEMS]
+    return [*of_hints, *result.answer.problems][: MOST_PROBLEMS + 1]
 
 
 def _asked(result: Result) -> dict[str, Any]:

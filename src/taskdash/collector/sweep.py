@@ -1,14 +1,13 @@
-"""Who is asked when: by the stored `collect_at`, many at once, few an origin, and the slow in a lane of their own. SPEC 4.
+"""Who is asked when: by the stored `collect_at`, each service once at a time, its turn given by the lanes. SPEC 4.
 
-Law: one bad service never delays another's collection (RELIABILITY R13, R49). Results of unchanged and failed answers are
-gathered for a second and written by one transaction; a changed answer is applied at once.
+Law: nothing that one service, or the store, does wrong ends the sweep or makes it ask in a circle. Results of unchanged and
+failed answers are gathered for a second and written by one transaction; a changed answer is applied at once.
 """
 
 import asyncio
-from collections import defaultdict
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
-from urllib.parse import urlsplit
 
 from msgspec import Struct
 
@@ -17,25 +16,31 @@ from taskdash.actions import collection
 from taskdash.actions.collection import Result
 from taskdash.clock import Clock, every
 from taskdash.collector.fetch import Fetcher
-from taskdash.errors import StoreRefused, TaskDashError
+from taskdash.collector.lanes import Lanes, Limits
+from taskdash.errors import TaskDashError
 from taskdash.health import Parts
+from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Service
 from taskdash.rules.liveness import UrlAnswer
-from taskdash.store import services
+from taskdash.store import collected, services
 from taskdash.store.database import Database
 
 PART = "collector"
 LOOK_EVERY_S, WRITE_EVERY_S = 0.2, 1.0
-SLOW_MS = 1_000.0
-PROBE_AGAIN_S = 1.0
+HOLD_S = 5.0
+"""A service whose answer could not be stored is not asked again before that."""
+MOST_NEW = 1_000
+MOST_IN_HAND = 100_000
+log = logging.getLogger(__name__)
 
 
-class Limits(Struct, frozen=True):
-    """How much at once."""
+class _Errand(Struct, eq=False):
+    """One asking under way. `instead`: what overtook it while it waited for its turn."""
 
-    at_once: int = 512
-    an_origin: int = 4
-    slow_lane: int = 128
+    service: Service
+    task: "asyncio.Task[UrlAnswer] | None" = None
+    has_turn: bool = False
+    instead: "asyncio.Task[UrlAnswer] | None" = None
 
 
 class Sweep:
@@ -47,12 +52,12 @@ class Sweep:
         self._fetcher = fetcher
         self._parts = parts
         self._zone = zone
-        self._limits = limits
-        self._lane = asyncio.Semaphore(limits.at_once)
-        self._slow_lane = asyncio.Semaphore(limits.slow_lane)
-        self._origins: dict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(limits.an_origin))
-        self._busy: dict[str, asyncio.Task[UrlAnswer]] = {}
+        self._lanes = Lanes(limits)
+        self._errands: dict[str, _Errand] = {}
+        self._tasks: set[asyncio.Task[UrlAnswer]] = set()
         self._results: list[Result] = []
+        self._held: dict[int, Instant] = {}
+        self._writing = asyncio.Lock()
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -62,9 +67,9 @@ class Sweep:
                 group.create_task(every(self._clock, LOOK_EVERY_S, self._look))
                 group.create_task(every(self._clock, WRITE_EVERY_S, self._write))
         finally:
-            for task in self._busy.values():
+            for task in self._tasks:
                 task.cancel()
-            await asyncio.gather(*self._busy.values(), return_exceptions=True)
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             await self.close()
 
     async def close(self) -> None:
@@ -73,72 +78,95 @@ class Sweep:
 
     async def probe(self, wanted: Sequence[Service]) -> Mapping[str, UrlAnswer]:
         """Ask the urls of these at once, for liveness; a good answer counts as a collection too."""
-        asked = {service.id: self._ask(service) for service in wanted if service.url}
-        answers = await asyncio.gather(*asked.values(), return_exceptions=True)
+        asked = {service.id: self._ask(service, urgent=True) for service in wanted if service.url}
+        answers = await asyncio.gather(*map(asyncio.shield, asked.values()), return_exceptions=True)
         return {key: answer for key, answer in zip(asked, answers, strict=True) if isinstance(answer, UrlAnswer)}
 
     async def collect_now(self, ids: Sequence[str]) -> None:
         """Ask these services at once and store what they answer."""
         known = await self._db.read(lambda conn: services.load_many(conn, ids))
-        await asyncio.gather(*(self._ask(service) for service in known.values() if service.url))
+        await self.probe(list(known.values()))
         await self._write()
 
     async def _look(self) -> None:
+        """Take up whose time has come."""
         now = self._clock.now()
-        limit = len(self._busy) + len(self._results) + self._limits.at_once
+        self._held = {pk: until for pk, until in self._held.items() if until > now}
+        in_hand = {errand.service.pk for errand in self._errands.values()}
+        in_hand.update((result.service.pk for result in self._results), self._held)
+        room = min(MOST_NEW, MOST_IN_HAND - len(in_hand))
         try:
-            due = await self._db.read(lambda conn: services.collect_due(conn, now, limit))
+            due = await self._db.read(lambda conn: collected.due(conn, now, in_hand, room))
         except TaskDashError as error:
             self._parts.report(PART, error.detail)
             return
         self._parts.report(PART)
-        noted = {result.service.id for result in self._results}
+        noted = {result.service.pk for result in self._results}
         for service in due:
-            if service.url and service.id not in self._busy and service.id not in noted:
+            if service.url and service.pk not in noted and service.pk not in self._held:
                 self._ask(service)
 
-    def _ask(self, service: Service) -> "asyncio.Task[UrlAnswer]":
-        """One asking of a service at a time, whoever wants it."""
-        known = self._busy.get(service.id)
+    def _ask(self, service: Service, *, urgent: bool = False) -> "asyncio.Task[UrlAnswer]":
+        """One asking of a service at a time, whoever wants it; an urgent one overtakes one that waits for its turn."""
+        known = self._errands.get(service.id)
+        if known is not None and known.task is not None and (known.has_turn or not urgent):
+            return known.task
+        errand = _Errand(service)
+        errand.task = task = asyncio.create_task(self._run_errand(errand, urgent=urgent))
         if known is not None:
-            return known
-        task = asyncio.get_running_loop().create_task(self._collect(service))
-        self._busy[service.id] = task
-        task.add_done_callback(lambda _task: self._busy.pop(service.id, None))
+            known.instead = task
+        self._errands[service.id] = errand
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return task
 
+    async def _run_errand(self, errand: _Errand, *, urgent: bool) -> UrlAnswer:
+        service = errand.service
+        try:
+            async with self._lanes.turn(service, urgent=urgent):
+                if errand.instead is not None:
+                    return await asyncio.shield(errand.instead)
+                errand.has_turn = True
+                return await self._collect(service)
+        except Exception as error:
+            self._hold(service)
+            log.exception("collecting the service %s failed unexpectedly", service.id)
+            return UrlAnswer(False, self._clock.now(), error=f"TaskDash could not ask it ({type(error).__name__})")
+        finally:
+            if self._errands.get(service.id) is errand:
+                del self._errands[service.id]
+
     async def _collect(self, service: Service) -> UrlAnswer:
-        is_slow = service.collect_failures > 0 or (service.collect_took_ms or 0.0) > SLOW_MS
-        lane = self._slow_lane if is_slow else self._lane
-        async with lane, self._origins[_origin(service.url)]:
-            at = self._clock.now()
-            async with self._fetcher.asked(service) as answer:
-                result = Result(service, answer, at)
-                await self._keep(result)
-        telemetry.collections.inc()
-        if not answer.ok:
-            telemetry.collect_failures.inc()
+        at = self._clock.now()
+        async with self._fetcher.asked(service) as answer:
+            telemetry.collections.inc()
+            if not answer.ok:
+                telemetry.collect_failures.inc()
+            await self._keep(Result(service, answer, at))
         return UrlAnswer(answer.ok, at, answer.took_ms, answer.error)
 
     async def _keep(self, result: Result) -> None:
-        if result.answer.ok and not result.answer.is_unchanged:
-            try:
-                await collection.apply(self._db, result, self._zone)
-            except StoreRefused as error:
-                self._parts.report(PART, error.detail)
-        else:
+        if not result.answer.ok or result.answer.is_unchanged:
             self._results.append(result)
-
-    async def _write(self) -> None:
-        """The results of about the last second, as one transaction."""
-        results, self._results = self._results, []
-        if not results:
             return
         try:
-            await collection.note(self._db, results)
-        except StoreRefused as error:
+            await collection.apply(self._db, result, self._zone)
+        except TaskDashError as error:
+            self._hold(result.service)
             self._parts.report(PART, error.detail)
 
+    def _hold(self, service: Service) -> None:
+        self._held[service.pk] = self._clock.now() + seconds(HOLD_S)
 
-def _origin(url: str) -> str:
-    return urlsplit(url).netloc
+    async def _write(self) -> None:
+        """The results of about the last second, as one transaction; they are in hand until they are stored."""
+        async with self._writing:
+            results = list(self._results)
+            if not results:
+                return
+            try:
+                await collection.note(self._db, results)
+            except TaskDashError as error:
+                self._parts.report(PART, error.detail)
+                return
+            del self._results[: len(results)]

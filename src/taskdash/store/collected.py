@@ -3,10 +3,13 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from taskdash.model.instants import Instant
+from taskdash.model.records import Service
 from taskdash.store import sqlite
+from taskdash.store.services import SHAPE
 from taskdash.store.tables import clashes, services, tasks
 
 t, s = tasks.c, services.c
@@ -21,6 +24,44 @@ def note(conn: Connection, rows: Sequence[dict[str, Any]]) -> None:
         changed: dict[str, Any] = {key: bindparam(key) for key in rows[0] if key not in {"b_pk", "b_url"}}
         mine = update(services).where(s.pk == bindparam("b_pk"), s.url == bindparam("b_url"))
         conn.execute(mine.values(changed), list(rows))
+
+
+def is_current(conn: Connection, service: Service) -> bool:
+    """False when the service is no longer there, or has another url by now."""
+    return conn.execute(select(s.pk).where(s.pk == service.pk, s.url == service.url)).first() is not None
+
+
+def due(conn: Connection, now: Instant, known: Collection[int], limit: int) -> list[Service]:
+    """At most `limit` services that are to be asked now and whose pk is not among `known`, longest waiting first.
+
+    A row that cannot be read is left out, so that it hinders no other. Index: services_collect_at.
+    """
+    query = select(s.pk).where(s.collect_at <= now).order_by(s.collect_at).limit(limit + len(known))
+    wanted = [pk for pk in conn.execute(query).scalars() if pk not in known][:limit]
+    try:
+        return _of_pks(conn, wanted)
+    except (msgspec.MsgspecError, ValueError, TypeError):
+        return [service for pk in wanted for service in _readable(conn, pk)]
+
+
+def _of_pks(conn: Connection, wanted: Sequence[int]) -> list[Service]:
+    found: list[Service] = []
+    for start in range(0, len(wanted), 500):
+        query = select(*SHAPE.columns).where(s.pk.in_(wanted[start : start + 500])).order_by(s.collect_at)
+        found.extend(SHAPE.records(conn, query))
+    return found
+
+
+def _readable(conn: Connection, pk: int) -> list[Service]:
+    try:
+        return _of_pks(conn, [pk])
+    except (msgspec.MsgspecError, ValueError, TypeError):
+        return []
+
+
+def has_clashes(conn: Connection, service_id: str) -> bool:
+    """True while the service reports ids of others."""
+    return conn.execute(select(clashes.c.task_id).where(clashes.c.service_id == service_id).limit(1)).first() is not None
 
 
 def look_again(conn: Connection, pks: Sequence[int], now: Instant) -> None:
