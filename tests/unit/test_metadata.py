@@ -3,13 +3,18 @@
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import UNSET
 
 from taskdash.errors import BadField, BadJson, TaskDashError
 from taskdash.model.records import TaskFields
+from taskdash.wire import strict_json
+from taskdash.wire.messages import check_task
 from taskdash.wire.metadata import Page, decode_page
+from taskdash.wire.plain_tasks import are_plain
 
 ONE = {"id": "133", "name": "zxf", "status": "running"}
 TWO = {"id": "132", "name": "lxq", "status": "finish"}
@@ -172,3 +177,112 @@ def test_every_record_is_either_kept_or_a_problem_in_all_forms(records: list[Any
     forms = [page(records), page({"tasks": records}), page(lines, "application/x-ndjson")]
     assert forms[0] == forms[1] == forms[2]
     assert len(forms[0].tasks) + len(forms[0].problems) == len(records)
+
+
+TEXTS = [
+    "",
+    "a",
+    "ü中",
+    "a\nb",
+    "a\tb",
+    "a\r\nb",
+    "\u202e",
+    "\x7f",
+    "\u200b",
+    " a",
+    "a ",
+    "\u3000a",
+    "\xa0a",
+    ".",
+    "..",
+    "x" * 256,
+    "x" * 257,
+]
+LONG = st.sampled_from([*TEXTS, "x" * 8_192, "x" * 8_193, "\n" * 8_193])
+URLS = st.sampled_from(
+    [
+        "",
+        "http://h",
+        "https://h.example:8080/a?b=c#d",
+        "http://h:0/",
+        "http://h:99999/",
+        "http://h:65536/",
+        "http://u@h/",
+        "http:///x",
+        "http://[::1]/",
+        "http://ü/",
+        "http://h/a b",
+        "http://h/|",
+        "ftp://h/",
+        "http://h/" + "x" * 2_039,
+        "http://h/" + "x" * 2_040,
+    ]
+)
+TIMES = st.sampled_from(["", "12:00", "24:00", "2030-01-01T00:00:00Z", "soon"])
+SHORT = st.sampled_from(TEXTS) | st.just(UNSET)
+RECORD = st.builds(
+    TaskFields,
+    id=st.sampled_from([*TEXTS, "x" * 128, "x" * 129]) | st.text(max_size=3),
+    name=SHORT | st.text(max_size=3),
+    status=SHORT,
+    user=SHORT,
+    group_id=SHORT,
+    description=LONG | st.just(UNSET),
+    reserved=LONG,
+    start_time=TIMES,
+    stop_time=TIMES | st.just(UNSET),
+    url=URLS | st.just(UNSET),
+)
+
+
+@given(st.lists(RECORD, max_size=3))
+def test_what_is_plain_keeps_every_rule(records: list[TaskFields]) -> None:
+    if are_plain(records):
+        assert [check_task(record) for record in records] == records
+
+
+@given(RECORD)
+def test_one_record_is_judged_the_same_by_both_ways(record: TaskFields) -> None:
+    found = page(msgspec.json.encode([record]))
+    try:
+        check_task(record)
+    except BadField:
+        assert len(found.problems) == 1
+    else:
+        assert found.tasks == [record]
+
+
+def test_usual_records_are_plain() -> None:
+    usual = {
+        "id": "a-1",
+        "name": "清算 42",
+        "url": "http://10.0.0.1:8080/x?y=1",
+        "description": "line\nline",
+        "start_time": "12:00",
+    }
+    assert are_plain([TaskFields(**usual), TaskFields(id="b")])
+    assert are_plain([])
+
+
+def depth(value: Any) -> int:
+    if isinstance(value, dict | list):
+        return 1 + max(map(depth, value.values() if isinstance(value, dict) else value), default=0)
+    return 0
+
+
+ODD_TEXT = st.text('[]{}"\\a', max_size=6)
+TREE = st.recursive(
+    ODD_TEXT, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(ODD_TEXT, inner, max_size=2), max_leaves=8
+)
+
+
+@given(TREE, st.integers(20, 36), st.booleans())
+def test_R62_only_brackets_outside_of_texts_nest(tree: Any, levels: int, as_objects: bool) -> None:
+    for _ in range(levels):
+        tree = {'"}[\\': tree, "x": ["]"]} if as_objects else [tree, "[{\\"]
+    raw = json.dumps(tree).encode()
+    if depth(tree) <= strict_json.DEEPEST:
+        strict_json.decode(raw, msgspec.json.Decoder())
+    else:
+        with pytest.raises(BadJson, match="nested deeper"):
+            strict_json.decode(raw, msgspec.json.Decoder())

@@ -13,6 +13,7 @@ from taskdash.errors import BadField, BadJson, TaskDashError
 from taskdash.model import fields
 from taskdash.model.records import TaskFields
 from taskdash.wire import messages, strict_json
+from taskdash.wire.plain_tasks import are_plain
 
 Problem = dict[str, str]
 """{"id", "problem"}: the id of the record, or empty when it has none that can be shown."""
@@ -57,12 +58,19 @@ class _Envelope(Struct):
     id: msgspec.Raw | UnsetType = UNSET
 
 
+class _GoodEnvelope(Struct):
+    tasks: list[TaskFields]
+    next: str = ""
+
+
 class _Identified(Struct):
     id: str | int
 
 
 _task = msgspec.json.Decoder(TaskFields)
 _identified = msgspec.json.Decoder(_Identified)
+_good_array = msgspec.json.Decoder(list[TaskFields])
+_good_envelope = msgspec.json.Decoder(_GoodEnvelope)
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _envelope = msgspec.json.Decoder(_Envelope)
 _NDJSON = ("ndjson", "jsonl", "json-lines", "jsonlines", "json-seq")
@@ -71,6 +79,8 @@ _NDJSON = ("ndjson", "jsonl", "json-lines", "jsonlines", "json-seq")
 def decode_page(body: bytes, content_type: str = "") -> Page:
     """One page. Raises BadJson or BadField when the form itself is broken."""
     start = body.lstrip()[:1]
+    if (plain := _plain_page(body, start)) is not None:
+        return plain
     if start == b"[":
         return _page(strict_json.outline(body, _array))
     if any(name in content_type.lower() for name in _NDJSON) or _is_lines(body):
@@ -78,6 +88,19 @@ def decode_page(body: bytes, content_type: str = "") -> Page:
     if start != b"{":
         raise BadJson("the answer is neither a JSON array nor a JSON object")
     return _of_object(body)
+
+
+def _plain_page(body: bytes, start: bytes) -> Page | None:
+    """A page without any fault, in one go; None when each record is to be looked at by itself."""
+    try:
+        if start == b"[":
+            page = Page(strict_json.decode(body, _good_array), [])
+        else:
+            envelope = strict_json.decode(body, _good_envelope)
+            page = Page(envelope.tasks, [], next=envelope.next)
+    except TaskDashError:
+        return None
+    return page if are_plain(page.tasks) else None
 
 
 def _of_object(body: bytes) -> Page:
