@@ -47,3 +47,10 @@ def test_the_language_is_the_cookie_then_the_account_then_the_browser() -> None:
     assert texts.chosen("", "", "fr;q=0.9, zh-TW;q=0.8, en;q=0.1") == "zh-CN"
     assert texts.chosen("<script>", "", "de, en;q=x") == "en"
     assert texts.load("zh-CN").plural("%(n)s problem", "%(n)s problems", 2) == "2 个问题"
+
+
+def test_a_stored_sentence_is_read_in_the_readers_language() -> None:
+    english = "No beats are expected and there is no url."
+    assert texts.load("en").told(english) == english
+    assert texts.load("zh-CN").told(english).startswith("该服务不发心跳")
+    assert texts.load("zh-CN").told("nobody wrote this sentence") == "nobody wrote this sentence"

@@ -81,13 +81,13 @@ def _line(texts: Texts, event: Event, zone: tzinfo, day: str) -> Line:
         subject_id=event.subject_id,
         href=links.subject(event.subject_type, event.subject_id),
         changes=changes,
-        evidence=event.evidence,
+        evidence=texts.told(event.evidence),
         person=person,
         actor_id=event.actor_id,
         actor_text=actor_text,
         channel=channel,
         by=f"{event.actor_id} · {channel}" if person else channel,
-        title=" · ".join(text for text in (told, event.evidence) if text),
+        title=" · ".join(text for text in (told, texts.told(event.evidence)) if text),
         day=day,
     )
 

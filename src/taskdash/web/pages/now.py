@@ -26,7 +26,7 @@ from taskdash.web.pages.board import capped, number
 from taskdash.web.pages.frame import Html, HtmlRequest, fields_of, go, html, page_get, page_post, view_of
 from taskdash.web.pages.lines import lines
 from taskdash.web.pages.render import Flash, View
-from taskdash.web.pages.texts import mark
+from taskdash.web.pages.texts import Texts, mark
 from taskdash.web.visible import visible_to
 
 _INCIDENTS, _WATCHED, _LINES, _NAMED = 50, 20, 14, 12
@@ -79,7 +79,7 @@ def _values(view: View, actor: Actor, seen: Seen) -> dict[str, Any]:
             tasks=number(seen.counts.total),
         ),
         "incidents": [_incident(view, actor, *each) for each in seen.incidents],
-        "watching": [_watched(service) for service in seen.watched],
+        "watching": [_watched(view.texts, service) for service in seen.watched],
         "counters": _counters(seen.counts),
         "events": lines(texts, seen.events, view.zone),
         "may_acknowledge": roles.may(actor, "acknowledge"),
@@ -110,8 +110,8 @@ def _incident(view: View, actor: Actor, incident: Incident, tasks: int, unowned:
     return {
         "id": incident.id,
         "word": words.word(words.INCIDENTS, incident.kind),
-        "sentence": incident.sentence,
-        "evidence": incident.evidence,
+        "sentence": texts.told(incident.sentence),
+        "evidence": texts.told(incident.evidence),
         "open": incident.state == "open",
         "state_text": acknowledged(view, incident),
         "since": texts("for %(time)s", time=times.alarming(texts, incident.opened_at, view.now)),
@@ -131,12 +131,12 @@ def acknowledged(view: View, incident: Incident) -> str:
     return view.texts("Acknowledged by %(who)s at %(time)s", who=incident.acknowledged_by, time=at)
 
 
-def _watched(service: Service) -> dict[str, Any]:
+def _watched(texts: Texts, service: Service) -> dict[str, Any]:
     return {
         "word": words.word(words.STATES, service.state),
         "href": links.service(service.id),
         "name": service.name or service.id,
-        "evidence": service.evidence,
+        "evidence": texts.told(service.evidence),
     }
 
 
@@ -165,7 +165,7 @@ async def acknowledge(request: HtmlRequest, web: Web, identity: Identity) -> Htm
         incident = await incident_actions.acknowledge(web.db, actor, wanted, view.now)
     except TaskDashError as error:
         return go(request, back, Flash("er", sentences.sentence(view, error)))
-    return go(request, back, Flash("ok", view.texts("Acknowledged: %(what)s", what=incident.sentence)))
+    return go(request, back, Flash("ok", view.texts("Acknowledged: %(what)s", what=view.texts.told(incident.sentence))))
 
 
 @page_post("/incidents/claim", opt={"action": "claim"})

@@ -67,7 +67,7 @@ def service_row(view: View, service: Service) -> ServiceRow:
         quiet=service.state in _QUIET,
         archived=service.archived_at is not None,
         flapping=service.flapping,
-        evidence=service.evidence,
+        evidence=view.texts.told(service.evidence),
         last_known=service.last_known,
         last_known_word=words.word(words.STATES, service.last_known),
         pause_text=_pause(view, service),
@@ -115,12 +115,12 @@ def _note(view: View, service: Service) -> tuple[str, str]:
     if service.state == "paused":
         return _pause(view, service), "mu"
     if service.state in {"late", "unknown"}:
-        return service.evidence, words.STATES[service.state].tone
+        return view.texts.told(service.evidence), words.STATES[service.state].tone
     if service.flapping:
         return view.texts("flapping"), "wa"
     if service.collect_problems:
         return view.texts.plural("%(n)s problem", "%(n)s problems", len(service.collect_problems)), "wa"
-    return (service.evidence, "er") if service.state == "down" else ("", "")
+    return (view.texts.told(service.evidence), "er") if service.state == "down" else ("", "")
 
 
 def _pause(view: View, service: Service) -> str:

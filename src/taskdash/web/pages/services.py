@@ -110,8 +110,8 @@ def _incident(view: View, incident: Any) -> dict[str, Any]:
     return {
         "id": incident.id,
         "open": incident.state == "open",
-        "sentence": incident.sentence,
-        "evidence": incident.evidence,
+        "sentence": view.texts.told(incident.sentence),
+        "evidence": view.texts.told(incident.evidence),
         "state_text": now.acknowledged(view, incident),
     }
 

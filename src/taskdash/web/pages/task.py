@@ -85,7 +85,7 @@ def _trouble(texts: Texts, row: TaskRow, shown: RowView, owner: Service | None) 
         return None
     reasons = [each.reason for each in row.why]
     unowned = not row.task.user
-    evidence = owner.evidence if owner and owner.state in ILL else ""
+    evidence = texts.told(owner.evidence) if owner and owner.state in ILL else ""
     cls = "bad" if any(said.tone == "er" for said in shown.why) else "watch"
     return {"cls": cls, "sentence": _sentence(texts, reasons, unowned=unowned), "evidence": evidence}
 

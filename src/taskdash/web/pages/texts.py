@@ -10,6 +10,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from taskdash.rules import evidence
+
 LOCALE = Path(__file__).parent.parent / "locale"
 LANGUAGES = {"zh-CN": "中文", "en": "English"}
 _TONGUES = {"zh": "zh-CN", "en": "en"}
@@ -31,6 +33,10 @@ class Texts:
         """The text of `key`, with `%(name)s` filled in."""
         text = self.catalogue.gettext(key)
         return text % values if values else text
+
+    def told(self, sentence: str) -> str:
+        """A stored sentence of liveness and incidents, in this language."""
+        return evidence.translate(sentence, self.language)
 
     def plural(self, one: str, many: str, n: int, **values: Any) -> str:
         """The form for `n`, which the text may name as `%(n)s`."""
