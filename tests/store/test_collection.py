@@ -186,6 +186,37 @@ async def test_an_answer_from_before_the_url_changed_changes_nothing(db: Databas
     assert await task(db) is None
 
 
+@pytest.mark.parametrize("answer", [an_answer(ONE), an_answer(is_unchanged=True), Answer(ok=False, url=URL, error="no")])
+async def test_what_was_asked_before_a_registration_does_not_put_off_the_asking_after_it(db: Database, answer: Answer) -> None:
+    asked = await registered(db, collect_failures=6)
+    await db.write(lambda conn: services.save(conn, [structs.replace(asked, collect_at=NOW + 1)]))
+    await collection.apply(db, Result(asked, answer, LATER), UTC)
+    service = await stored(db)
+    assert (service.collect_at, service.collected_at) == (NOW + 1, LATER)
+
+
+async def test_a_former_owner_that_comes_back_is_told_that_its_task_passed_on(db: Database) -> None:
+    await registered(db)
+    await registered(db, id="etl", url=URL)
+    owner = await answered(db, an_answer(ONE))
+    await db.write(lambda conn: services.save(conn, [structs.replace(owner, archived_at=LATER)]))
+    await answered(db, an_answer(ONE), "etl")
+    back = structs.replace(await stored(db), archived_at=None)
+    assert (back.collect_digest, back.collect_etag) == ("", ""), "its known answer must be applied again"
+    await db.write(lambda conn: services.save(conn, [back]))
+    await answered(db, an_answer(ONE))
+    shown = await db.read(lambda conn: clash_problems.of_services(conn, ["billing", "etl"]))
+    assert set(shown) == {"billing", "etl"}
+
+
+@pytest.mark.parametrize("state", ["down", "late", "unknown"])
+async def test_a_service_that_is_overdue_and_answers_is_judged_again_at_once(db: Database, state: str) -> None:
+    await registered(db, state=state, due_at=LATER + seconds(600))
+    assert (await answered(db, Answer(ok=False, url=URL, error="no"))).due_at == LATER + seconds(600)
+    assert (await answered(db, an_answer(ONE))).due_at == LATER
+    assert (await answered(db, an_answer(is_unchanged=True), at=LATER + 1)).due_at == LATER + 1
+
+
 async def test_an_answer_of_a_service_that_was_removed_leaves_no_orphan(db: Database) -> None:
     asked = await registered(db)
     await db.write(lambda conn: services.remove(conn, asked))
@@ -249,8 +280,10 @@ async def test_due_leaves_out_what_is_in_hand_and_what_cannot_be_read(db: Databa
     await registered(db, id="later", collect_at=LATER)
     await registered(db, id="without", url="", collect_at=None)
     await db.write(lambda conn: conn.exec_driver_sql("UPDATE services SET collect_problems = 'broken' WHERE id = 's1'"))
-    due = await db.read(lambda conn: collected.due(conn, NOW, {pks[3]}, 10))
+    due = await db.read(lambda conn: collected.due(conn, NOW, {(pks[3], URL)}, 10))
     assert [service.id for service in due] == ["s2", "s0"]
+    moved = await db.read(lambda conn: collected.due(conn, NOW, {(pks[3], "http://127.0.0.1:9/")}, 10))
+    assert [service.id for service in moved] == ["s3", "s2", "s0"], "what is asked is another url"
     assert [service.id for service in await db.read(lambda conn: collected.due(conn, NOW, set(), 1))] == ["s3"]
 
 

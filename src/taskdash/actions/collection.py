@@ -2,7 +2,7 @@
 
 Law: a failed asking changes no task; an unchanged answer writes no task; `gone` and the validator are written with the last
 step, so that what a kill interrupts is finished by the next collection (RELIABILITY R12, R51). What was asked before the
-url changed changes nothing.
+url changed changes nothing; what was asked before a registration does not put off the asking that follows it.
 """
 
 import zlib
@@ -55,10 +55,12 @@ class _Whole:
         self._zone = zone
         self._steps = list(_steps(result.answer.tasks))
         self._next = 0
+        self._missing: list[str] | None = None
 
     def go_on(self) -> None:
         """The step before is durable."""
         self._next += 1
+        self._missing = self._missing and self._missing[STEP:]
 
     def store_some(self, conn: Connection) -> bool:
         """The next step; after the last one, what is gone, a step at a time. True when all of it is stored."""
@@ -66,7 +68,7 @@ class _Whole:
             return True
         if self._next < len(self._steps):
             self._store_step(conn, self._steps[self._next])
-        if self._next < len(self._steps) - 1 or self._mark_gone(conn) == STEP:
+        if self._next < len(self._steps) - 1 or self._mark_gone(conn):
             return False
         self._finish(conn)
         return True
@@ -79,16 +81,22 @@ class _Whole:
         outcome = reconcile.collected(service_id, step, stored, collected.released(conn, others), now, self._zone)
         _save(conn, outcome)
         collected.set_clashes(conn, service_id, ids, outcome.clashes, now)
+        collected.forget_validators(conn, {before.service_id for before, _ in outcome.changes if before} - {"", service_id})
 
-    def _mark_gone(self, conn: Connection) -> int:
-        answer, service_id = self._result.answer, self._result.service.id
+    def _mark_gone(self, conn: Connection) -> bool:
+        """A step of them; True when more are left. They are looked for once: with 100,000 tasks that takes a while."""
+        if self._missing is None:
+            self._missing = self._missing_ids(conn)
+        some = tasks.load_many(conn, self._missing[:STEP])
+        _save(conn, reconcile.vanished(self._result.service.id, some.values(), self._result.at))
+        return len(self._missing) > STEP
+
+    def _missing_ids(self, conn: Connection) -> list[str]:
+        answer = self._result.answer
         if not answer.is_complete:
-            return 0
+            return []
         named = {task.id for task in answer.tasks} | answer.named
-        missing = [task_id for task_id in collected.listed_ids(conn, service_id) if task_id not in named][:STEP]
-        outcome = reconcile.vanished(service_id, tasks.load_many(conn, missing).values(), self._result.at)
-        _save(conn, outcome)
-        return len(outcome.changes)
+        return [task_id for task_id in collected.listed_ids(conn, self._result.service.id) if task_id not in named]
 
     def _finish(self, conn: Connection) -> None:
         service, answer = self._result.service, self._result.answer
@@ -169,6 +177,7 @@ def _asked(result: Result) -> dict[str, Any]:
     return {
         "b_pk": result.service.pk,
         "b_url": result.service.url,
+        "b_collect_at": result.service.collect_at,
         "collected_at": result.at,
         "collect_took_ms": result.answer.took_ms,
     }

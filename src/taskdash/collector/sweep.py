@@ -1,4 +1,4 @@
-"""Who is asked when: by the stored `collect_at`, each service once at a time, its turn given by the lanes. SPEC 4.
+"""Who is asked when: by the stored `collect_at`, each url once at a time, its turn given by the lanes. SPEC 4.
 
 Law: nothing that one service, or the store, does wrong ends the sweep or makes it ask in a circle. Results of unchanged and
 failed answers are gathered for a second and written by one transaction; a changed answer is applied at once.
@@ -23,6 +23,7 @@ from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Service
 from taskdash.rules.liveness import UrlAnswer
 from taskdash.store import collected, services
+from taskdash.store.collected import Asked
 from taskdash.store.database import Database
 
 PART = "collector"
@@ -53,10 +54,10 @@ class Sweep:
         self._parts = parts
         self._zone = zone
         self._lanes = Lanes(limits)
-        self._errands: dict[str, _Errand] = {}
+        self._errands: dict[Asked, _Errand] = {}
         self._tasks: set[asyncio.Task[UrlAnswer]] = set()
         self._results: list[Result] = []
-        self._held: dict[int, Instant] = {}
+        self._held: dict[Asked, Instant] = {}
         self._writing = asyncio.Lock()
 
     async def run(self) -> None:
@@ -91,31 +92,33 @@ class Sweep:
     async def _look(self) -> None:
         """Take up whose time has come."""
         now = self._clock.now()
-        self._held = {pk: until for pk, until in self._held.items() if until > now}
-        in_hand = {errand.service.pk for errand in self._errands.values()}
-        in_hand.update((result.service.pk for result in self._results), self._held)
-        room = min(MOST_NEW, MOST_IN_HAND - len(in_hand))
+        self._held = {asked: until for asked, until in self._held.items() if until > now}
+        in_hand = self._errands.keys() | self._held.keys() | self._noted()
+        room = min(MOST_NEW, max(0, MOST_IN_HAND - len(in_hand)))
         try:
             due = await self._db.read(lambda conn: collected.due(conn, now, in_hand, room))
         except TaskDashError as error:
             self._parts.report(PART, error.detail)
             return
         self._parts.report(PART)
-        noted = {result.service.pk for result in self._results}
+        just_asked = self._noted() | self._held.keys()
         for service in due:
-            if service.url and service.pk not in noted and service.pk not in self._held:
+            if service.url and _asked(service) not in just_asked:
                 self._ask(service)
 
+    def _noted(self) -> set[Asked]:
+        return {_asked(result.service) for result in self._results}
+
     def _ask(self, service: Service, *, urgent: bool = False) -> "asyncio.Task[UrlAnswer]":
-        """One asking of a service at a time, whoever wants it; an urgent one overtakes one that waits for its turn."""
-        known = self._errands.get(service.id)
+        """One asking of a url at a time, whoever wants it; an urgent one overtakes one that waits for its turn."""
+        known = self._errands.get(_asked(service))
         if known is not None and known.task is not None and (known.has_turn or not urgent):
             return known.task
         errand = _Errand(service)
         errand.task = task = asyncio.create_task(self._run_errand(errand, urgent=urgent))
         if known is not None:
             known.instead = task
-        self._errands[service.id] = errand
+        self._errands[_asked(service)] = errand
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
@@ -133,8 +136,8 @@ class Sweep:
             log.exception("collecting the service %s failed unexpectedly", service.id)
             return UrlAnswer(False, self._clock.now(), error=f"TaskDash could not ask it ({type(error).__name__})")
         finally:
-            if self._errands.get(service.id) is errand:
-                del self._errands[service.id]
+            if self._errands.get(_asked(service)) is errand:
+                del self._errands[_asked(service)]
 
     async def _collect(self, service: Service) -> UrlAnswer:
         at = self._clock.now()
@@ -156,7 +159,7 @@ class Sweep:
             self._parts.report(PART, error.detail)
 
     def _hold(self, service: Service) -> None:
-        self._held[service.pk] = self._clock.now() + seconds(HOLD_S)
+        self._held[_asked(service)] = self._clock.now() + seconds(HOLD_S)
 
     async def _write(self) -> None:
         """The results of about the last second, as one transaction; they are in hand until they are stored."""
@@ -169,4 +172,12 @@ class Sweep:
             except TaskDashError as error:
                 self._parts.report(PART, error.detail)
                 return
+            except Exception:
+                log.exception("results of %d services could not be noted; they are asked again", len(results))
+                for result in results:
+                    self._hold(result.service)
             del self._results[: len(results)]
+
+
+def _asked(service: Service) -> Asked:
+    return service.pk, service.url

@@ -1,10 +1,10 @@
 """What collecting writes beside tasks: the result on the service, who clashes with whom, which ids a service has."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence, Set
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, case, delete, select, update
 
 from taskdash.model.instants import Instant
 from taskdash.model.records import Service
@@ -13,17 +13,22 @@ from taskdash.store.services import SHAPE
 from taskdash.store.tables import clashes, services, tasks
 
 t, s = tasks.c, services.c
+Asked = tuple[int, str]
+"""A service's pk and the url that was asked: another url of the same service is another asking."""
+_KEYS = frozenset({"b_pk", "b_url", "b_collect_at", "collect_at"})
+_NEXT = case((s.collect_at.is_not_distinct_from(bindparam("b_collect_at")), bindparam("collect_at")), else_=s.collect_at)
 
 
 def note(conn: Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Set columns of many services in one statement; each row has `b_pk`, `b_url` and the same other keys.
+    """Set columns of many services in one statement; each row has `b_pk`, `b_url`, `b_collect_at` and the same other keys.
 
-    A service whose url changed meanwhile is left alone: what was asked is not its url any more.
+    A service whose url changed meanwhile is left alone: what was asked is not its url any more. One that registered
+    meanwhile keeps its new `collect_at`: what it was before is no reason to ask it later.
     """
     if rows:
-        changed: dict[str, Any] = {key: bindparam(key) for key in rows[0] if key not in {"b_pk", "b_url"}}
+        changed: dict[str, Any] = {key: bindparam(key) for key in rows[0] if key not in _KEYS}
         mine = update(services).where(s.pk == bindparam("b_pk"), s.url == bindparam("b_url"))
-        conn.execute(mine.values(changed), list(rows))
+        conn.execute(mine.values(changed | {"collect_at": _NEXT}), list(rows))
 
 
 def is_current(conn: Connection, service: Service) -> bool:
@@ -31,13 +36,13 @@ def is_current(conn: Connection, service: Service) -> bool:
     return conn.execute(select(s.pk).where(s.pk == service.pk, s.url == service.url)).first() is not None
 
 
-def due(conn: Connection, now: Instant, known: Collection[int], limit: int) -> list[Service]:
-    """At most `limit` services that are to be asked now and whose pk is not among `known`, longest waiting first.
+def due(conn: Connection, now: Instant, known: Set[Asked], limit: int) -> list[Service]:
+    """At most `limit` services that are to be asked now and are not among `known`, longest waiting first.
 
     A row that cannot be read is left out, so that it hinders no other. Index: services_collect_at.
     """
-    query = select(s.pk).where(s.collect_at <= now).order_by(s.collect_at).limit(limit + len(known))
-    wanted = [pk for pk in conn.execute(query).scalars() if pk not in known][:limit]
+    query = select(s.pk, s.url).where(s.collect_at <= now).order_by(s.collect_at).limit(limit + len(known))
+    wanted = [pk for pk, url in conn.execute(query) if (pk, url) not in known][:limit]
     try:
         return _of_pks(conn, wanted)
     except (msgspec.MsgspecError, ValueError, TypeError):
@@ -62,6 +67,13 @@ def _readable(conn: Connection, pk: int) -> list[Service]:
 def has_clashes(conn: Connection, service_id: str) -> bool:
     """True while the service reports ids of others."""
     return conn.execute(select(clashes.c.task_id).where(clashes.c.service_id == service_id).limit(1)).first() is not None
+
+
+def forget_validators(conn: Connection, service_ids: Collection[str]) -> None:
+    """Their next answer is applied whole, even when it is the known one: somebody else moved their tasks."""
+    if service_ids:
+        forgotten = {"collect_etag": "", "collect_last_modified": "", "collect_digest": ""}
+        conn.execute(update(services).where(s.id.in_(list(service_ids))).values(forgotten))
 
 
 def look_again(conn: Connection, pks: Sequence[int], now: Instant) -> None:
