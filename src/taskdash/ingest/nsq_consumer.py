@@ -20,7 +20,7 @@ FIRST_PAUSE_S, SECOND_PAUSE_S, LONGEST_PAUSE_S, LIVED_S = 0.1, 1.0, 10.0, 10.0
 POLL_EVERY_S, FIRST_POLLS_S = 15.0, 1.0
 REMEMBERED_S = 7 * 86_400.0
 """A node that nobody names for so long is no input any more; longer than the longest 3 I (SPEC 3)."""
-SERVICES_SHARE = 25
+SERVICES_SHARE = 5
 """One in so many in-flight messages is for registrations, the rest for beats."""
 
 
