@@ -160,6 +160,8 @@ def _of_the_held(conn: Connection, now: Instant) -> Iterator[Term]:
 
 def _may_hold(wanted: Filters, rank: int) -> bool:
     """False where the filters leave nothing of a class, so that it is not searched in vain."""
+    if wanted.gone:
+        return True
     if wanted.status == ("failed",) and rank not in {_FAILED_UNOWNED, _FAILED}:
         return False
     if wanted.status and "failed" not in wanted.status and rank in {_FAILED_UNOWNED, _FAILED}:

@@ -125,7 +125,12 @@ def first(conn: Connection, asked: Asked, sort: Sort, limit: int, after: Key | N
     gathered = min((way for way in known if not way.is_ordered), key=lambda way: way.cost, default=None)
     if gathered is not None and gathered.cost <= MOST_GATHERED:
         return Found(_keys(conn, asked, gathered, sort, limit, after, None))
-    return Found(keys, (bound, -1 if sort.descending else 2**62))
+    return Found(keys, (bound, _beyond(sort)))
+
+
+def _beyond(sort: Sort) -> int:
+    """In place of a pk: after all rows that are equal in the sort column."""
+    return -1 if sort.descending else 2**62
 
 
 def _may_be_long(asked: Asked, way: Way, sort: Sort) -> bool:
@@ -140,9 +145,17 @@ def _bound(conn: Connection, asked: Asked, way: Way, sort: Sort, after: Key | No
     if way.lead is not None:
         query = query.where(way.lead.where)
     if after is not None:
-        query = query.where(column <= after[0] if sort.descending else column >= after[0])
+        query = query.where(_from(column, sort, after))
     ordered = query.order_by(column.desc() if sort.descending else column)
     return conn.execute(ordered.offset(BOUND // way.each).limit(1)).scalar()
+
+
+def _from(column: ColumnElement[Any], sort: Sort, after: Key) -> Row:
+    """Rows equal to `after` in the sort column count as long as some may follow, so that each bound lies further on."""
+    is_left = after[1] == _beyond(sort) or sort.columns == BY_ID.columns
+    strictly: Row = column < after[0] if sort.descending else column > after[0]
+    with_equals: Row = column <= after[0] if sort.descending else column >= after[0]
+    return strictly if is_left else with_equals
 
 
 def _keys(conn: Connection, asked: Asked, way: Way, sort: Sort, limit: int, after: Key | None, bound: Any) -> list[Key]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Select, and_, false, func, literal_column, not_, or_, select, true, union
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal_column, not_, or_, select, true, union
 
 from taskdash.model.instants import Instant
 from taskdash.rules.risk import BLIND, ILL
@@ -175,7 +175,8 @@ def _of_services(conn: Connection, wanted: Filters, now: Instant) -> Iterator[Te
     if wanted.stale is not None:
         yield _either(_stale(conn, now), wanted.stale)
     if wanted.at_risk is not None and wanted.gone:
-        yield Term(false() if wanted.at_risk else true())  # a gone task has no risk
+        if wanted.at_risk:
+            yield Term(c.gone_at.is_(None))  # nothing: a gone task has no risk
     elif wanted.at_risk is not None and not _is_at_risk_anyway(wanted):
         yield _either(_risks(conn, wanted, now), wanted.at_risk)
 
