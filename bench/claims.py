@@ -14,11 +14,11 @@ import time
 from pathlib import Path
 
 import uvloop
-from tests.journeys.api import call, stored
-from tests.journeys.http import Person, Site, a_site
 
 from taskdash.model.records import Task
 from taskdash.store import events, tasks
+from tests.journeys.api import call, stored
+from tests.journeys.http import Person, Site, a_site
 
 AT_ONCE = 64
 Answer = tuple[str, str, int, str, float]
