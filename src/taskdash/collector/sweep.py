@@ -59,6 +59,7 @@ class Sweep:
         self._results: list[Result] = []
         self._held: dict[Asked, Instant] = {}
         self._writing = asyncio.Lock()
+        self._refusal = ""
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -100,7 +101,7 @@ class Sweep:
         except TaskDashError as error:
             self._parts.report(PART, error.detail)
             return
-        self._parts.report(PART)
+        self._parts.report(PART, self._refusal)
         just_asked = self._noted() | self._held.keys()
         for service in due:
             if service.url and _asked(service) not in just_asked:
@@ -156,7 +157,14 @@ class Sweep:
             await collection.apply(self._db, result, self._zone)
         except TaskDashError as error:
             self._hold(result.service)
-            self._parts.report(PART, error.detail)
+            self._tell(error.detail)
+        else:
+            self._tell("")
+
+    def _tell(self, refusal: str) -> None:
+        """Why the store did not take the last answer; empty when it did. Looking around well does not take that back."""
+        self._refusal = refusal
+        self._parts.report(PART, refusal)
 
     def _hold(self, service: Service) -> None:
         self._held[_asked(service)] = self._clock.now() + seconds(HOLD_S)
@@ -170,12 +178,14 @@ class Sweep:
             try:
                 await collection.note(self._db, results)
             except TaskDashError as error:
-                self._parts.report(PART, error.detail)
+                self._tell(error.detail)
                 return
             except Exception:
                 log.exception("results of %d services could not be noted; they are asked again", len(results))
                 for result in results:
                     self._hold(result.service)
+            else:
+                self._tell("")
             del self._results[: len(results)]
 
 
