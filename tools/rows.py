@@ -1,7 +1,6 @@
 """Which tests show which row of the reliability page: writes the table of docs/RELIABILITY.md, and names rows without a test.
 
-`python tools/rows.py --write` writes the table anew; without, it exits 1 when the table is out of date or a row of this release
-has no test.
+`python tools/rows.py --write` writes the table anew; without, it exits 1 when a row of this release has no test.
 """
 
 import re
@@ -51,9 +50,6 @@ def main() -> int:
     missing = [f"R{row}" for row in WANTED if row not in found]
     if missing:
         sys.stdout.write(f"rows without a test: {', '.join(missing)}\n")
-    if new != page and "--write" not in sys.argv:
-        sys.stdout.write("docs/RELIABILITY.md is out of date: python tools/rows.py --write\n")
-        return 1
     return 1 if missing else 0
 
 
