@@ -96,6 +96,6 @@ class Fetcher:
 
     async def _decode(self, body: bytes, content_type: str) -> Page:
         if len(body) <= _DECODED_ON_THE_LOOP_BYTES:
-            return metadata.decode_page(body, content_type)
+            return metadata.decode_page(body, content_type, self._bounds.most_tasks)
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._decoder, metadata.decode_page, body, content_type)
+        return await loop.run_in_executor(self._decoder, metadata.decode_page, body, content_type, self._bounds.most_tasks)

@@ -4,6 +4,7 @@ Law: a record that is wrong spoils only itself: it is named as a problem and the
 own form is broken is refused as a whole. No sentence holds bytes of the answer (RELIABILITY R168).
 """
 
+import io
 from collections.abc import Iterator
 
 import msgspec
@@ -13,6 +14,7 @@ from taskdash.errors import BadField, BadJson, TaskDashError
 from taskdash.model import fields
 from taskdash.model.records import TaskFields
 from taskdash.wire import messages, strict_json
+from taskdash.wire.long_lists import has_longer
 from taskdash.wire.plain_tasks import are_plain
 
 Problem = dict[str, str]
@@ -73,18 +75,24 @@ _good_array = msgspec.json.Decoder(list[TaskFields])
 _good_envelope = msgspec.json.Decoder(_GoodEnvelope)
 _array = msgspec.json.Decoder(list[msgspec.Raw])
 _envelope = msgspec.json.Decoder(_Envelope)
+_PLAIN_BYTES = 1024 * 1024
+"""A larger one is looked at record by record, for a look at all of it at once takes several times its size (R48)."""
+_FEW = 1_000
+"""A record may have so many members, however few tasks a service may have."""
 _NDJSON = ("ndjson", "jsonl", "json-lines", "jsonlines", "json-seq")
 
 
-def decode_page(body: bytes, content_type: str = "") -> Page:
-    """One page. Raises BadJson or BadField when the form itself is broken."""
+def decode_page(body: bytes, content_type: str = "", most: int = 100_000) -> Page:
+    """One page. Raises BadJson or BadField when the form itself is broken, or there are far more than `most` records."""
+    if has_longer(body, max(most, _FEW)):
+        raise _too_many(most)
     start = body.lstrip()[:1]
     if (plain := _plain_page(body, start)) is not None:
         return plain
     if start == b"[":
         return _page(strict_json.outline(body, _array))
     if any(name in content_type.lower() for name in _NDJSON) or _is_lines(body):
-        return _page(line for line in body.splitlines() if line.strip())
+        return _page(_lines(body, most))
     if start != b"{":
         raise BadJson("the answer is neither a JSON array nor a JSON object")
     return _of_object(body)
@@ -92,6 +100,8 @@ def decode_page(body: bytes, content_type: str = "") -> Page:
 
 def _plain_page(body: bytes, start: bytes) -> Page | None:
     """A page without any fault, in one go; None when each record is to be looked at by itself."""
+    if len(body) > _PLAIN_BYTES:
+        return None
     try:
         if start == b"[":
             page = Page(strict_json.decode(body, _good_array), [])
@@ -110,6 +120,19 @@ def _of_object(body: bytes) -> Page:
     if envelope.id is not UNSET:
         return _page([body])
     raise BadField("the answer has neither tasks nor the id of one task", field="tasks")
+
+
+def _too_many(most: int) -> BadField:
+    return BadField(f"it names more than {most} tasks", field="tasks")
+
+
+def _lines(body: bytes, most: int) -> Iterator[bytes]:
+    """One at a time, for millions of them may be nothing but newlines."""
+    lines = (line for line in io.BytesIO(body) if line.strip())
+    for place, line in enumerate(lines, start=1):
+        if place > most:
+            raise _too_many(most)
+        yield line
 
 
 def _is_lines(body: bytes) -> bool:
