@@ -1,6 +1,7 @@
 """`taskdash serve` whole: one message from PUB to Find, health, drains, signals, what stops a start (SPEC 9, R15, R55)."""
 
 import asyncio
+import contextlib
 import json
 import signal
 from pathlib import Path
@@ -96,15 +97,16 @@ async def test_R55_a_drain_under_load_answers_what_was_taken_in_and_exits_0(tmp_
 
     async def register_until_closed(server: Serving, name: str) -> None:
         reader, writer = await asyncio.open_connection(*server.addresses["tcp"])
-        for number in range(100_000):
-            task_id = f"{name}-{number}"
-            pack = {"MessageID": 2, "Header": {"RequestID": "Register"}, "Body": {"id": task_id}}
-            writer.write(json.dumps(pack).encode() + b"\n")
-            line = await reader.readline()
-            if not line:
-                return
-            if json.loads(line)["Body"]["errid"] == 0:
-                acknowledged.add(task_id)
+        with contextlib.closing(writer):
+            for number in range(100_000):
+                task_id = f"{name}-{number}"
+                pack = {"MessageID": 2, "Header": {"RequestID": "Register"}, "Body": {"id": task_id}}
+                writer.write(json.dumps(pack).encode() + b"\n")
+                line = await reader.readline()
+                if not line:
+                    return
+                if json.loads(line)["Body"]["errid"] == 0:
+                    acknowledged.add(task_id)
 
     async with serving(tmp_path / "data") as server, server.signed_in() as session:
         async with session.get("/api/v1/stream") as stream:

@@ -16,7 +16,7 @@ from taskdash.model.instants import Instant
 from taskdash.model.records import Actor, NewEvent, Task, TaskFields
 from taskdash.rules import requests, roles
 from taskdash.rules.requests import Told, event_of
-from taskdash.store import events, services, task_picks, tasks, vouched
+from taskdash.store import collected, events, services, task_picks, tasks, vouched
 from taskdash.store.database import Database
 
 Outcome = TaskDashError | None
@@ -93,9 +93,15 @@ async def lost_connection(db: Database, connection_id: str, task_ids: Iterable[s
         tasks.save(conn, [(known[t.task.id], t.task) for t in told])
         events.append(conn, [event for t in told for event in t.events])
         vouched.forget(conn, ids)
+        _ask_anew(conn, [t.task for t in told])
         return len(told)
 
     return await db.write(change)
+
+
+def _ask_anew(conn: Connection, changed: Iterable[Task]) -> None:
+    """Their services' next answers are applied even when they did not change: the tasks did."""
+    collected.forget_validators(conn, {task.service_id for task in changed} - {""})
 
 
 async def vouch(db: Database, task_ids: Sequence[str]) -> None:
@@ -121,6 +127,7 @@ async def transfer(db: Database, actor: Actor, task_id: str, service_id: str, no
         after = structs.replace(task, service_id=service_id, updated_at=now)
         tasks.save(conn, [(task, after)])
         task_picks.forget_clashes(conn, [task_id], service_id)
+        _ask_anew(conn, [task, after])
         was, told = {"service_id": task.service_id}, {"service_id": service_id}
         events.append(conn, [event_of("task.transferred", after, actor, now, was, told)])
         return after
@@ -135,6 +142,7 @@ async def delete(db: Database, actor: Actor, task_id: str, now: Instant) -> None
         task = _for_admin(conn, actor, "delete", task_id)
         tasks.remove(conn, [task])
         task_picks.forget_clashes(conn, [task_id])
+        _ask_anew(conn, [task])
         before = {"name": task.name, "status": task.status, "user": task.user, "group_id": task.group_id}
         events.append(conn, [event_of("task.removed", task, actor, now, before, {})])
 
