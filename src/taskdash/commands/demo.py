@@ -87,6 +87,10 @@ class _Demo:
         print("\n".join(lines), flush=True)
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        # by a thread: this one may be inside `wait`, holding the very lock that `set` needs
+        threading.Thread(target=self._end, daemon=True).start()
+
+    def _end(self) -> None:
         self._over.set()
         self._ready.set()
 
@@ -98,8 +102,7 @@ class _Demo:
             if found := _READY.fullmatch(line.rstrip("\n")):
                 self._addresses = dict(part.partition("=")[::2] for part in found[1].split())
                 self._ready.set()
-        self._over.set()
-        self._ready.set()
+        self._end()
 
     def _stop(self) -> int:
         assert self._server.stdin  # noqa: S101  (piped above)
