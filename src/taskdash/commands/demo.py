@@ -19,6 +19,7 @@ from taskdash.errors import StartRefused
 
 _READY = re.compile(r"taskdash ready (.*)")
 _DRAIN_S = 15.0
+_TURN_S = 0.2
 Addresses = dict[str, str]
 
 
@@ -64,13 +65,13 @@ class _Demo:
         """Show it until it is over; the exit status of the server."""
         from taskdash.demo.stage import Stage
 
-        self._ready.wait()
+        _wait(self._ready)
         if self._addresses and not self._over.is_set():
             host, _, port = self._addresses["nsq"].rpartition(":")
             stage = Stage((host.strip("[]"), int(port)), f"http://{self._addresses['nsq-http']}")
             stage.start()
             self._tell()
-            self._over.wait()
+            _wait(self._over)
             stage.stop()
         return self._stop()
 
@@ -112,3 +113,9 @@ class _Demo:
         except subprocess.TimeoutExpired:
             os.killpg(self._server.pid, signal.SIGKILL)
             return 1
+
+
+def _wait(event: threading.Event) -> None:
+    """Wait in short turns: a signal that another thread received is obeyed only when this one runs."""
+    while not event.wait(_TURN_S):
+        continue
