@@ -35,6 +35,8 @@ WORDS = (
     "mail",
 )
 BATCH = 10_000
+_PRIME = 7_919
+"""Any number of tasks that it does not divide gets each id once, in an order of its own."""
 
 
 def a_service(n: int, chance: random.Random) -> Service:
@@ -52,18 +54,24 @@ def a_service(n: int, chance: random.Random) -> Service:
     )
 
 
-def a_task(n: int, chance: random.Random, service_count: int) -> Task:
+OLD_GROUP = "group-29"
+"""Its tasks have not changed for long: what counters cannot know, and a walk from the newest meets last."""
+
+
+def a_task(n: int, chance: random.Random, service_count: int, number: int | None = None) -> Task:
+    """Of a store, the `n`-th; `number` is in its id, so that ids need not follow the order of the rows."""
     words = chance.sample(WORDS, 3)
+    group = f"group-{chance.randrange(30)}"
     return Task(
-        id=f"task-{n}",
+        id=f"task-{n if number is None else number}",
         name=f"{words[0]}{words[1]} {n % 977}",
         description=f"{words[2]} 每日 {'rareword' if n % 9_973 == 0 else 'batch'}",
         status=chance.choice(STATUSES),
         user="" if chance.random() < 0.1 else f"user-{chance.randrange(200)}",
-        group_id=f"group-{chance.randrange(30)}",
+        group_id=group,
         service_id=f"service-{chance.randrange(service_count)}",
         created_at=NOW,
-        updated_at=NOW - seconds(chance.randrange(1_000_000)),
+        updated_at=NOW - seconds(chance.randrange(1_000_000) + (10_000_000 if group == OLD_GROUP else 0)),
         status_at=NOW,
         schedule="should_run" if chance.random() < 0.0005 else "none",
     )
@@ -77,7 +85,8 @@ def fill(conn: Connection, task_count: int, service_count: int) -> None:
         some = [a_service(n, chance) for n in range(start, min(start + BATCH, service_count))]
         _in_one(conn, lambda some=some: services.save(conn, some))
     for start in range(0, task_count, BATCH):
-        new = [(None, a_task(n, chance, service_count)) for n in range(start, min(start + BATCH, task_count))]
+        some = range(start, min(start + BATCH, task_count))
+        new = [(None, a_task(n, chance, service_count, n * _PRIME % task_count)) for n in some]
         _in_one(conn, lambda new=new: tasks.save(conn, new))
 
 

@@ -14,7 +14,7 @@ from taskdash.store import sqlite
 from taskdash.store.tables import services, task_counts, tasks
 
 Key = tuple[str, str, str]
-"""(kind, value, status); kind is `user`, `group` or `status` (value "")."""
+"""(kind, value, status); kind is `user`, `group`, `status` (value "") or `served` (both ""): those that have a service."""
 _c = task_counts.c
 
 
@@ -30,7 +30,7 @@ def add(conn: Connection, changes: Iterable[tuple[Task | None, Task | None]]) ->
         new = sqlite.upsert(task_counts)
         counted = new.on_conflict_do_update(index_elements=["kind", "value", "status"], set_={"n": _c.n + new.excluded.n})
         conn.execute(counted, rows)
-    moved = [{"b_id": service, "b_n": n} for service, n in totals.items() if service and n]
+    moved = [{"b_id": service, "b_n": n} for service, n in totals.items() if n]
     if moved:
         add_total = update(services).where(services.c.id == bindparam("b_id"))
         conn.execute(add_total.values(task_total=services.c.task_total + bindparam("b_n")), moved)
@@ -41,7 +41,9 @@ def _count(deltas: Counter[Key], totals: Counter[str], task: Task | None, by: in
         return
     for kind, value in (("user", task.user), ("group", task.group_id), ("status", "")):
         deltas[kind, value, task.status] += by
-    totals[task.service_id] += by
+    if task.service_id:
+        deltas["served", "", ""] += by
+        totals[task.service_id] += by
 
 
 def total(conn: Connection) -> int:
@@ -77,6 +79,11 @@ def by_value(conn: Connection, kind: str, limit: int, statuses: Sequence[str] = 
     return {row[0]: row[1] for row in rows}
 
 
+def served(conn: Connection) -> int:
+    """How many tasks have a service."""
+    return count(conn, "served", [""])
+
+
 def statuses_of(conn: Connection, kind: str, values: Iterable[str], limit: int) -> Mapping[str, int]:
     """Tasks by status of those with one of `values` (kind user or group), the most frequent first."""
     summed = func.sum(_c.n).label("n")
@@ -95,6 +102,9 @@ def actual(conn: Connection) -> dict[Key, int]:
             found[kind, value, status] = n
             if kind == "user":
                 found["status", "", status] = found.get(("status", "", status), 0) + n
+    query = select(func.count()).where(t.gone_at.is_(None), t.service_id != "")
+    if n := conn.execute(query).scalar_one():
+        found["served", "", ""] = n
     return found
 
 

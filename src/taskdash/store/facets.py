@@ -50,22 +50,20 @@ _NAMES = ("status", "service", "user", "group", "liveness")
 
 def facets(conn: Connection, wanted: Filters, now: Instant) -> Facets:
     """All of them, and the counts of what most people look for."""
-    samples: dict[Filters, Sample] = {}
-
-    def sample_of(filters: Filters) -> Sample:
-        if filters not in samples:
-            samples[filters] = Sample(conn, filters, terms(conn, filters, now), now)
-        return samples[filters]
-
-    buckets: dict[str, Any] = {}
-    for name in _NAMES:
-        without = structs.replace(wanted, **{name: ()})
-        known = _known(conn, without, name)
-        buckets[name] = _largest(sample_of(without).counts(name) if known is None else known)
-    sample = None if wanted == Filters() else sample_of(wanted)
+    sample = None if wanted == Filters() else Sample(conn, wanted, terms(conn, wanted, now), now)
+    buckets: dict[str, Any] = {name: _largest(_facet(conn, wanted, name, sample, now)) for name in _NAMES}
     total = count(conn, wanted, now) if sample is None or sample.is_cut else len(sample.rows)
     numbers: dict[str, Any] = _numbers(conn, wanted, sample, total, now)
     return Facets(total, total > CAP, **buckets, **numbers)
+
+
+def _facet(conn: Connection, wanted: Filters, name: str, sample: Sample | None, now: Instant) -> Mapping[str, int]:
+    without = structs.replace(wanted, **{name: ()})
+    if (known := _known(conn, without, name)) is not None:
+        return known
+    if sample is None or without != wanted:
+        sample = Sample(conn, without, terms(conn, without, now), now, name)
+    return sample.counts(name)
 
 
 def _numbers(conn: Connection, wanted: Filters, sample: Sample | None, total: int, now: Instant) -> dict[str, int]:
@@ -117,8 +115,7 @@ def _states(conn: Connection) -> dict[str, int]:
     total = func.sum(s.task_total)
     others = select(s.state, total).where(or_(s.state < "up", s.state > "up")).group_by(s.state)
     found = {row[0]: int(row[1]) for row in conn.execute(others) if row[1]}
-    unserved = conn.execute(select(func.count()).where(c.service_id == "", c.gone_at.is_(None))).scalar_one()
-    up = counters.total(conn) - sum(found.values()) - int(unserved)
+    up = counters.served(conn) - sum(found.values())
     return found | ({"up": up} if up > 0 else {})
 
 

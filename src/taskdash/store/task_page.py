@@ -115,7 +115,7 @@ def counted(conn: Connection, wanted: Filters, found: Sequence[Term], cap: int) 
     split = next((term for term in found if term.parts), None)
     if split is not None and len(found) == 1 and not wanted.gone and max(part.rows for part in split.parts) > cap:
         return cap + 1
-    if split is None or wanted.gone or (split.rows or 0) > min(_led(found), asked.total / 2):
+    if split is None or wanted.gone or (split.rows or 0) > min(_SPLIT_COSTS * _led(found), asked.total / 2):
         return _number(conn, task_plan.unsorted(asked, cap, c.pk), cap + 1)
     tests = [term.where for term in found if term is not split]
     n = 0
@@ -123,6 +123,10 @@ def counted(conn: Connection, wanted: Filters, found: Sequence[Term], cap: int) 
         if n <= cap:
             n += _number(conn, alone(part, [asked.listed, *tests], split.parts[:index], c.pk), cap + 1 - n)
     return n
+
+
+_SPLIT_COSTS = 4
+"""To test a row for all alternatives, against meeting it by one of them."""
 
 
 def _led(found: Sequence[Term]) -> float:

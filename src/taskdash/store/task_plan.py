@@ -141,7 +141,9 @@ def _may_be_long(asked: Asked, way: Way, sort: Sort) -> bool:
 def _bound(conn: Connection, asked: Asked, way: Way, sort: Sort, after: Key | None) -> Any:
     """The sort column of the row at which the walk is given up; None: there are not so many."""
     column = c[sort.columns[0]]
-    query = by_index(select(column).where(asked.listed), way.index)
+    query = by_index(select(column), way.index)
+    if way.index != sqlite.ID_INDEX:  # that one holds gone tasks too, and to leave them out would cost a look at each
+        query = query.where(asked.listed)
     if way.lead is not None:
         query = query.where(way.lead.where)
     if after is not None:

@@ -158,8 +158,9 @@ def _of_columns(conn: Connection, wanted: Filters) -> Iterator[Term]:
         yield _column(c.group_id, "group", wanted.group, counters.count(conn, "group", _plain(wanted.group)))
     if wanted.service:
         values = _plain(wanted.service)
-        total = conn.execute(select(func.coalesce(func.sum(s.task_total), 0)).where(s.id.in_(values))).scalar_one()
-        yield _column(c.service_id, "service", wanted.service, None if "" in values else int(total))
+        total = int(conn.execute(select(func.coalesce(func.sum(s.task_total), 0)).where(s.id.in_(values))).scalar_one())
+        unserved = counters.total(conn) - counters.served(conn) if "" in values else 0
+        yield _column(c.service_id, "service", wanted.service, total + unserved)
 
 
 def _column(column: ColumnElement[str], name: str, wanted: tuple[str, ...], rows: int | None) -> Term:
@@ -210,7 +211,7 @@ def _tasks_of(conn: Connection, states: list[str]) -> int:
     if "up" not in states:
         return int(conn.execute(total.where(s.state.in_(states))).scalar_one())
     others = int(conn.execute(total.where(or_(s.state < "up", s.state > "up"), s.state.not_in(states))).scalar_one())
-    return max(0, counters.total(conn) - others)
+    return max(0, counters.served(conn) - others)
 
 
 def is_blind(now: Instant) -> Row:
