@@ -13,6 +13,7 @@ from sqlalchemy import Connection, func, or_, select
 
 from taskdash.model.instants import Instant
 from taskdash.store import counters
+from taskdash.store.risk_counts import at_risk_and_stale
 from taskdash.store.samples import LARGEST, Sample
 from taskdash.store.tables import services, tasks
 from taskdash.store.task_filters import NONE, Filters
@@ -52,7 +53,8 @@ def facets(conn: Connection, wanted: Filters, now: Instant) -> Facets:
     """All of them, and the counts of what most people look for."""
     sample = None if wanted == Filters() else Sample(conn, wanted, terms(conn, wanted, now), now)
     buckets: dict[str, Any] = {name: _largest(_facet(conn, wanted, name, sample, now)) for name in _NAMES}
-    total = count(conn, wanted, now) if sample is None or sample.is_cut else len(sample.rows)
+    is_counted = sample is not None and (not sample.is_cut or len(sample.rows) > CAP)
+    total = min(len(sample.rows), CAP + 1) if sample is not None and is_counted else count(conn, wanted, now)
     numbers: dict[str, Any] = _numbers(conn, wanted, sample, total, now)
     return Facets(total, total > CAP, **buckets, **numbers)
 
@@ -68,7 +70,11 @@ def _facet(conn: Connection, wanted: Filters, name: str, sample: Sample | None, 
 
 def _numbers(conn: Connection, wanted: Filters, sample: Sample | None, total: int, now: Instant) -> dict[str, int]:
     """Those that the sample does not know are counted by their own indexes; of a text, by the sample alone."""
-    known = sample.numbers() if sample is not None and (wanted.q or not sample.is_cut) else {}
+    known: dict[str, int] = {}
+    if sample is not None and (wanted.q or not sample.is_cut):
+        known = sample.numbers()
+    elif (both := at_risk_and_stale(conn, wanted, now)) is not None:
+        known = dict(zip(("at_risk", "stale"), both, strict=True))
     narrowed = {
         "at_risk": structs.replace(wanted, at_risk=True),
         "unowned": structs.replace(wanted, user=(NONE,)),

@@ -116,12 +116,12 @@ def counted(conn: Connection, wanted: Filters, found: Sequence[Term], cap: int) 
     if split is not None and len(found) == 1 and not wanted.gone and max(part.rows for part in split.parts) > cap:
         return cap + 1
     if split is None or wanted.gone or (split.rows or 0) > min(_SPLIT_COSTS * _led(found), asked.total / 2):
-        return _number(conn, task_plan.unsorted(asked, cap, c.pk), cap + 1)
+        return number(conn, task_plan.unsorted(asked, cap, c.pk), cap + 1)
     tests = [term.where for term in found if term is not split]
     n = 0
     for index, part in enumerate(split.parts):
         if n <= cap:
-            n += _number(conn, alone(part, [asked.listed, *tests], split.parts[:index], c.pk), cap + 1 - n)
+            n += number(conn, alone(part, [asked.listed, *tests], split.parts[:index], c.pk), cap + 1 - n)
     return n
 
 
@@ -139,7 +139,8 @@ def alone(part: Part, tests: Sequence[Row], earlier: Sequence[Part], *columns: C
     return by_index(query, part.index)
 
 
-def _number(conn: Connection, query: Select[Any], most: int) -> int:
+def number(conn: Connection, query: Select[Any], most: int) -> int:
+    """How many rows a query has, counted up to `most`."""
     return int(conn.execute(select(func.count()).select_from(query.limit(most).subquery())).scalar_one())
 
 

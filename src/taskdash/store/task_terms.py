@@ -179,7 +179,7 @@ def _of_services(conn: Connection, wanted: Filters, now: Instant) -> Iterator[Te
         if wanted.at_risk:
             yield Term(c.gone_at.is_(None))  # nothing: a gone task has no risk
     elif wanted.at_risk is not None and not _is_at_risk_anyway(wanted):
-        yield _either(_risks(conn, wanted, now), wanted.at_risk)
+        yield _either(risk_parts(conn, wanted, now), wanted.at_risk)
 
 
 def _is_at_risk_anyway(wanted: Filters) -> bool:
@@ -252,7 +252,7 @@ def _stale(conn: Connection, now: Instant) -> list[Part]:
     return [adrift_, _service_part(conn, is_blind(now))]
 
 
-def _risks(conn: Connection, wanted: Filters, now: Instant) -> list[Part]:
+def risk_parts(conn: Connection, wanted: Filters, now: Instant) -> list[Part]:
     """The alternatives of `at risk` (SPEC 6), the cheapest test first; `rules.risk` is their sum for one task."""
     held = [] if wanted.user == (NONE,) else [_absent_part(conn, now)]
     return [
