@@ -3,6 +3,8 @@
 import random
 from pathlib import Path
 
+import pytest
+
 from taskdash.store import service_page, services, tasks
 from taskdash.store.database import Database
 from taskdash.store.migrations import runner
@@ -11,7 +13,9 @@ from taskdash.store.task_filters import Visible
 from tests.support import NOW, a_service, a_task
 
 
-async def test_services_page_worst_first_by_every_filter(tmp_path: Path) -> None:
+@pytest.mark.parametrize("few", [0, service_page.FEW])
+async def test_services_page_worst_first_by_every_filter(tmp_path: Path, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service_page, "FEW", few)
     runner.upgrade(tmp_path / "taskdash.db")
     db, chance = Database(tmp_path / "taskdash.db"), random.Random(3)
     db.start()

@@ -1,15 +1,18 @@
 """One page of the services, worst first, then by id: keyset over (rank of the state, id). SPEC 8, UI 6 (Services)."""
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, exists, func, or_, select
+from sqlalchemy import ColumnElement, Connection, exists, func, or_, select, union
 
 from taskdash.model.records import Service
-from taskdash.store import sqlite
+from taskdash.store import counters, sqlite
 from taskdash.store.services import SHAPE
 from taskdash.store.tables import services, tasks
 from taskdash.store.task_filters import Visible
+from taskdash.store.task_terms import by_index
 
 s, t = services.c, tasks.c
+FEW = 100_000
+"""So many visible tasks are read for the services that they belong to."""
 WORST_FIRST = ("down", "late", "unknown", "new", "up", "left", "paused")
 KINDS: tuple[type, ...] = (int, str)
 
@@ -36,11 +39,12 @@ def page(conn: Connection, wanted: ServiceFilters, limit: int, after: tuple[int,
     """The services that follow `after`; a state at a time, each by its index."""
     first, last_id = after or (0, "")
     found: list[tuple[int, Service]] = []
+    conditions = _conditions(conn, wanted)
     for rank in range(first, len(WORST_FIRST)):
         state = WORST_FIRST[rank]
         if wanted.state and state not in wanted.state:
             continue
-        query = select(*SHAPE.columns).where(s.state == state, s.id > (last_id if rank == first else ""), *_conditions(wanted))
+        query = select(*SHAPE.columns).where(s.state == state, s.id > (last_id if rank == first else ""), *conditions)
         found += [(rank, one) for one in SHAPE.records(conn, query.order_by(s.id).limit(limit + 1 - len(found)))]
         if len(found) > limit:
             break
@@ -51,7 +55,7 @@ def page(conn: Connection, wanted: ServiceFilters, limit: int, after: tuple[int,
 
 def counts(conn: Connection, wanted: ServiceFilters) -> dict[str, int]:
     """How many services are in which state, whatever `wanted.state` says."""
-    query = select(s.state, func.count()).where(*_conditions(wanted)).group_by(s.state)
+    query = select(s.state, func.count()).where(*_conditions(conn, wanted)).group_by(s.state)
     return {row[0]: row[1] for row in conn.execute(query)}
 
 
@@ -61,13 +65,23 @@ def types(conn: Connection) -> list[str]:
     return [row[0] for row in rows]
 
 
-def _conditions(wanted: ServiceFilters) -> list[ColumnElement[bool]]:
+def _conditions(conn: Connection, wanted: ServiceFilters) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = [s.archived_at.is_not(None) if wanted.archived else s.archived_at.is_(None)]
     if wanted.type:
         found.append(s.type.in_(wanted.type))
     for word in wanted.q.split():
         found.append(or_(*(sqlite.contains(column, word) for column in (s.id, s.name, s.type))))
     if wanted.visible_to is not None:
-        mine = or_(t.user == wanted.visible_to.user, t.group_id == "", t.group_id.in_(wanted.visible_to.groups))
-        found.append(exists(select(t.pk).where(t.service_id == s.id, mine)))
+        found.append(_has_visible(conn, wanted.visible_to))
     return found
+
+
+def _has_visible(conn: Connection, who: Visible) -> ColumnElement[bool]:
+    """Few visible tasks name their services; of many, each service is asked for one."""
+    groups = ["", *who.groups]
+    own, shared = t.user == who.user, t.group_id.in_(groups)
+    if counters.count(conn, "user", [who.user]) + counters.count(conn, "group", groups) <= FEW:
+        parts = ((own, "tasks_user"), (shared, "tasks_group"))
+        return s.id.in_(union(*(by_index(select(t.service_id).where(where, t.gone_at.is_(None)), i) for where, i in parts)))
+    one = select(t.pk).where(t.service_id == s.id, t.gone_at.is_(None), or_(own, shared))
+    return exists(by_index(one, "tasks_service"))
