@@ -40,7 +40,7 @@ _PRIME = 7_919
 
 
 def a_service(n: int, chance: random.Random) -> Service:
-    state = chance.choice(("up",) * 96 + ("late", "down", "unknown", "left"))
+    state = chance.choice(("up",) * 396 + ("late", "down", "unknown", "left"))
     return Service(
         id=f"service-{n}",
         name=f"服务 {n}",
