@@ -226,7 +226,7 @@ async def test_while_the_store_refuses_nobody_is_asked_in_a_circle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: task_services.Answer
 ) -> None:
     async with running(answer) as service, sweeping(tmp_path) as collector:
-        await collector.register("billing", service.url)
+        await collector.register("billing", service.url, collect_at=collector.clock.now() + seconds(1))
         await refuse_writes(monkeypatch, collector, "the disk is full")
         await collector.until(lambda: any(part.reason == "the disk is full" for part in collector.parts))
         asked = len(service.requests)

@@ -113,6 +113,19 @@ async def test_closing_stores_what_waits_and_leaves_no_wal(tmp_path: Path) -> No
         await database.write(lambda _conn: None)
 
 
+async def test_R37_closing_empties_the_wal_even_when_its_own_connection_is_not_the_last(tmp_path: Path) -> None:
+    path = tmp_path / "taskdash.db"
+    runner.upgrade(path)
+    database = Database(path)
+    database.start()
+    other = sqlite3.connect(path)
+    other.execute("SELECT count(*) FROM services").fetchone()
+    await database.write(lambda conn: services.save(conn, [a_service()]))
+    await database.close()
+    assert path.with_name("taskdash.db-wal").stat().st_size == 0
+    other.close()
+
+
 async def test_R29_a_mistake_in_the_writer_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "taskdash.db"
     runner.upgrade(path)

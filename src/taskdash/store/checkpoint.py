@@ -5,8 +5,10 @@ Past about 4 MB it copies what it can into the database; a long reader delays it
 
 import contextlib
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from taskdash.store import sqlite
@@ -19,8 +21,8 @@ class Checkpointer:
     """Started beside the writer; `close` leaves no WAL behind."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
         self._wal = path.with_name(path.name + "-wal")
+        self._engine = sqlite.open_engine(path, cache_kib=2_048)
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="store-checkpoint", daemon=True)
 
@@ -29,9 +31,10 @@ class Checkpointer:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop watching."""
+        """Stop watching and copy all that is left; call when no other connection is open, so that no WAL stays behind."""
         self._end.set()
         self._thread.join()
+        self._copy(sqlite.checkpoint_whole)
 
     def wal_bytes(self) -> int:
         """Size of the WAL file; 0 when there is none."""
@@ -41,10 +44,13 @@ class Checkpointer:
             return 0
 
     def _run(self) -> None:
-        engine = sqlite.open_engine(self._path, cache_kib=2_048)
-        conn = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         while not self._end.wait(_LOOK_EVERY_S):
             if self.wal_bytes() >= WORTH_BYTES:
-                with contextlib.suppress(DBAPIError):  # a full disk or a busy file: the next look tries again
-                    sqlite.checkpoint(conn)
-        conn.close()
+                self._copy(sqlite.checkpoint)
+
+    def _copy(self, how: Callable[[Connection], int]) -> None:
+        with (
+            contextlib.suppress(DBAPIError),  # a full disk or a busy file: the next look tries again
+            self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn,
+        ):
+            how(conn)

@@ -70,8 +70,8 @@ class Database:
             self._closing = True
             self._wake.notify()
         await asyncio.to_thread(self._writer.join)
-        await asyncio.to_thread(self.checkpointer.close)
         await asyncio.to_thread(self._readers.close)
+        await asyncio.to_thread(self.checkpointer.close)
         self._engine.dispose()
 
     # reading

@@ -75,6 +75,12 @@ def checkpoint(conn: Connection) -> int:
     return int(pages)
 
 
+def checkpoint_whole(conn: Connection) -> int:
+    """Copy all of the WAL into the database and empty it. Two connections that close at once may both leave this undone."""
+    _busy, pages, _done = conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+    return int(pages)
+
+
 def limit_query(conn: Connection, limit_s: float | None) -> None:
     """Interrupt whatever runs on this connection `limit_s` seconds from now; None: no limit."""
     driver: Any = conn.connection.driver_connection
