@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, Locator, Page
 
 from tests.journeys.http import PASSWORD, Site
 
@@ -24,9 +24,20 @@ class Visitor:
         """Ids of the tasks on the board, in their order."""
         return [str(await box.get_attribute("value")) for box in await self.page.locator("input[name=ids]").all()]
 
-    async def said(self) -> str:
-        """The sentence of the banner after a form."""
-        return " ".join((await self.page.locator(".banner span").first.inner_text()).split())
+    async def is_told(self, text: str) -> str:
+        """Wait until the toast says this; the whole sentence."""
+        await self.page.locator(".toast span", has_text=text).wait_for()
+        return " ".join((await self.page.locator(".toast span").inner_text()).split())
+
+    async def sees(self, selector: str, text: str = "") -> Locator:
+        """Wait until such an element with this text is visible."""
+        found = self.page.locator(selector, has_text=text).first if text else self.page.locator(selector).first
+        await found.wait_for()
+        return found
+
+    async def misses(self, selector: str) -> None:
+        """Wait until there is no such element in sight."""
+        await self.page.locator(selector).first.wait_for(state="hidden")
 
     async def scrolls_sideways(self) -> bool:
         """True when the page is wider than the window."""

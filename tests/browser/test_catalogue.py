@@ -20,11 +20,17 @@ def _used() -> set[str | tuple[str, ...]]:
     return {message for _file, _line, message, _comments, _context in found}
 
 
+def _catalogues() -> list[dict[str | tuple[str, ...], str]]:
+    found = []
+    for path in sorted(texts.CHINESE.glob("*.po")):
+        with path.open("rb") as source:
+            messages = [message for message in read_po(source, locale="zh_CN") if message.id]
+        found.append({m.id: m.string if isinstance(m.string, str) else m.string[0] for m in messages})  # type: ignore[misc]
+    return found
+
+
 def _catalogue() -> dict[str | tuple[str, ...], str]:
-    with open(texts.LOCALE / "zh_CN" / "LC_MESSAGES" / "taskdash.po", "rb") as source:
-        catalogue = read_po(source, locale="zh_CN")
-    messages = [message for message in catalogue if message.id]
-    return {m.id: m.string if isinstance(m.string, str) else m.string[0] for m in messages}  # type: ignore[misc]
+    return {key: text for part in _catalogues() for key, text in part.items()}
 
 
 def test_every_text_has_its_chinese_and_no_other_is_kept() -> None:
@@ -54,3 +60,8 @@ def test_a_stored_sentence_is_read_in_the_readers_language() -> None:
     assert texts.load("en").told(english) == english
     assert texts.load("zh-CN").told(english).startswith("该服务不发心跳")
     assert texts.load("zh-CN").told("nobody wrote this sentence") == "nobody wrote this sentence"
+
+
+def test_no_text_is_translated_twice() -> None:
+    keys = [key for part in _catalogues() for key in part]
+    assert [key for key in keys if keys.count(key) > 1] == []

@@ -90,6 +90,13 @@ def records_of(conn: Connection, pks: Sequence[int]) -> list[Task]:
     return [found[pk] for pk in pks if pk in found]
 
 
+def matching(conn: Connection, wanted: Filters, pks: Sequence[int], now: Instant) -> set[int]:
+    """Which of these tasks pass the filters."""
+    tests = [term.where for term in terms(conn, wanted, now)]
+    listed = is_listed(wanted)
+    return set(conn.execute(select(c.pk).where(sqlite.one_of(c.pk, pks), listed, *tests)).scalars())
+
+
 def count(conn: Connection, wanted: Filters, now: Instant, cap: int = CAP) -> int:
     """How many pass, counted up to `cap` + 1: by the counters where they know, else by looking at rows."""
     known = None if wanted.gone else counted_already(conn, wanted)

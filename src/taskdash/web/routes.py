@@ -20,7 +20,26 @@ from taskdash.web.api import (
     users,
     views,
 )
-from taskdash.web.pages import board, claiming, entry, history, now, task
+from taskdash.web.pages import (
+    account,
+    admin_intake,
+    admin_people,
+    admin_settings,
+    admin_tokens,
+    board,
+    board_parts,
+    claiming,
+    entry,
+    first_run,
+    handing_over,
+    history,
+    mine,
+    now,
+    palette,
+    saved_views,
+    task,
+    wall,
+)
 from taskdash.web.pages import services as service_pages
 
 _MODULES = (
@@ -43,10 +62,22 @@ _MODULES = (
     entry,
     now,
     board,
+    board_parts,
+    saved_views,
+    mine,
     claiming,
+    handing_over,
     task,
     service_pages,
     history,
+    palette,
+    wall,
+    first_run,
+    account,
+    admin_people,
+    admin_tokens,
+    admin_intake,
+    admin_settings,
 )
 
 

@@ -56,11 +56,11 @@ async def board(request: HtmlRequest, web: Web, identity: Identity) -> Html:
     if (plain := tokens.spread(pairs)) != pairs:
         return go(request, links.with_query(PATH, plain))
     view = await view_of(request, web, identity)
-    values = await _values(web, identity.actor, view, pairs)
+    values = await values_of(web, identity.actor, view, pairs)
     return html(request, view, "tasks.html", values, 422 if values["error"] else 200)
 
 
-async def _values(web: Web, actor: Actor, view: View, pairs: Pairs) -> dict[str, Any]:
+async def values_of(web: Web, actor: Actor, view: View, pairs: Pairs) -> dict[str, Any]:
     """All that the template shows; a filter that breaks a rule is said, and the list shown without filters."""
     error = ""
     try:
@@ -91,6 +91,7 @@ def _shown(view: View, actor: Actor, pairs: Pairs, order: Order, page: Page, cou
     filters = [(name, value) for name, value in pairs if name in FILTERS]
     return {
         "rows": [row_view(view, row.task, row.liveness, stale=row.stale, why=row.why) for row in page.rows],
+        "order": [row.task.id for row in page.rows],
         "heads": [_head(pairs, order.sort, *head) for head in _HEADS],
         "tokens": tokens.shown(pairs, PATH),
         "kept": [(name, value) for name, value in filters if name != "q"],

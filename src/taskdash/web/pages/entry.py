@@ -95,10 +95,10 @@ async def password(request: HtmlRequest, web: Web, identity: Identity) -> Html:
     return go(request, "/", Flash("ok", view.texts("Your password was changed.")), cookies)
 
 
-@get("/static/{name:str}", opt=PUBLIC, include_in_schema=False, sync_to_thread=False)
-def asset(name: str) -> Response[bytes]:
-    """A file under its hashed name, kept by browsers for ever."""
-    if name not in static.files():
+@get("/static/{digest:str}/{name:str}", opt=PUBLIC, include_in_schema=False, sync_to_thread=False)
+def asset(digest: str, name: str) -> Response[bytes]:
+    """A file under an address that holds its hash, kept by browsers for ever."""
+    if digest != static.digest() or name not in static.files():
         raise NotFound("there is no such file")
     body, kind = static.files()[name]
     return Response(body, media_type=kind, headers={"cache-control": static.FOREVER})

@@ -14,10 +14,11 @@ from typing import Any
 import msgspec
 from litestar import Request, Response, get, post
 from litestar.datastructures import Cookie
+from msgspec import structs
 from sqlalchemy import Connection
 
 from taskdash.errors import Forbidden, TaskDashError, Unauthorized
-from taskdash.store import incidents
+from taskdash.store import events, incidents
 from taskdash.web import auth, visible
 from taskdash.web.auth import Identity
 from taskdash.web.context import Web
@@ -27,6 +28,8 @@ from taskdash.web.pages.render import Flash, View
 HtmlRequest = Request[Any, Any, Any]
 Html = Response[str]
 FLASH, BEFORE, THEME, LANGUAGE = "taskdash-flash", "taskdash-before", "taskdash-theme", "taskdash-language"
+FRAGMENT = "x-fragment"
+"""The header by which a script of ours names the page it is on; it wants no redirect."""
 _YEAR_S = 31_536_000
 _MOST_BADGE = 99
 _flashes = msgspec.json.Decoder(Flash)
@@ -49,14 +52,14 @@ async def view_of(request: HtmlRequest, web: Web, identity: Identity) -> View:
     """The view of a signed-in person."""
     actor = identity.actor
 
-    def unacknowledged(conn: Connection) -> int:
+    def read(conn: Connection) -> tuple[int, int]:
         found = incidents.page(conn, states=("open",), limit=_MOST_BADGE)
-        return len(visible.of_incidents(conn, found, actor, web.visibility))
+        return len(visible.of_incidents(conn, found, actor, web.visibility)), events.bounds(conn)[1]
 
-    return _view(request, web, identity, await web.db.read(unacknowledged))
+    return _view(request, web, identity, *await web.db.read(read))
 
 
-def _view(request: HtmlRequest, web: Web, identity: Identity, unacknowledged: int = 0) -> View:
+def _view(request: HtmlRequest, web: Web, identity: Identity, unacknowledged: int = 0, seq: int = 0) -> View:
     return View(
         texts=texts.load(language_of(request, identity.user.language)),
         zone=web.zone,
@@ -68,6 +71,7 @@ def _view(request: HtmlRequest, web: Web, identity: Identity, unacknowledged: in
         must_change=identity.user.must_change,
         unacknowledged=unacknowledged,
         flash=_flash_of(request),
+        seq=seq,
     )
 
 
@@ -105,11 +109,21 @@ def own_cookie(request: HtmlRequest, name: str, value: str, max_age_s: int) -> C
 
 
 def go(request: HtmlRequest, path: str, flash: Flash | None = None, cookies: list[Cookie] | None = None) -> Html:
-    """303 to a page of ours, which says the sentence."""
-    said = list(cookies or [])
+    """303 to a page of ours, which says the sentence. To a script: the sentence at once, or where to go to be told."""
+    said, here = list(cookies or []), request.headers.get(FRAGMENT)
+    if flash is not None and here == path:
+        return _said(request, here, flash, said)
     if flash is not None:
         said.append(own_cookie(request, FLASH, base64.urlsafe_b64encode(msgspec.json.encode(flash)).decode(), 60))
+    if here is not None:
+        return Response("", status_code=200, headers={"X-Go": links.same_origin(path)}, cookies=said, media_type="text/html")
     return Response("", status_code=303, headers={"location": links.same_origin(path)}, cookies=said, media_type="text/html")
+
+
+def _said(request: HtmlRequest, here: str, flash: Flash, cookies: list[Cookie], status: int = 200) -> Html:
+    web, identity = request.app.state.web, auth.identity_of(request)
+    view = structs.replace(_view(request, web, identity), flash=flash, here=here)
+    return Response(render.page("said.html", view, {}), status_code=status, media_type="text/html", cookies=cookies)
 
 
 def _flash_of(request: HtmlRequest) -> Flash | None:
@@ -129,12 +143,16 @@ def check_before(request: HtmlRequest, sent: str) -> None:
 def failed(request: HtmlRequest, error: TaskDashError) -> Html:
     """A page that cannot be shown: sign in first, or one sentence with the status that the API would have."""
     web: Web = request.app.state.web
+    if isinstance(error, Unauthorized) and FRAGMENT in request.headers:
+        return Response("", status_code=401, media_type="text/html")
     if isinstance(error, Unauthorized):
         here = here_of(request) if request.method == "GET" else "/"
         return go(request, links.with_query("/login", [("next", here if here != "/" else "")]))
     identity = request.scope["state"].get("identity")
     view = _view(request, web, identity) if identity else stranger(request, web)
     title, detail = sentences.problem(view, error)
+    if identity and request.method != "GET" and FRAGMENT in request.headers:
+        return _said(request, links.same_origin(request.headers[FRAGMENT]), Flash("er", detail), [], error.status)
     return html(request, view, "error.html" if view.actor else "refused.html", {"title": title, "detail": detail}, error.status)
 
 

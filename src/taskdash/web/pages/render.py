@@ -6,10 +6,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from msgspec import Struct
 
-from taskdash.model.instants import Instant, to_rfc3339
+from taskdash.model.instants import SECOND, Instant, to_rfc3339
 from taskdash.model.records import Actor
 from taskdash.web.pages import links, static, texts, times, words
 from taskdash.web.pages.texts import Texts, mark
@@ -47,6 +48,8 @@ class View(Struct, frozen=True, kw_only=True):
     must_change: bool = False
     unacknowledged: int = 0
     flash: Flash | None = None
+    seq: int = 0
+    """The newest event when the page was made: its stream goes on from there."""
 
 
 class Place(Struct, frozen=True):
@@ -98,6 +101,12 @@ def _layout(view: View) -> dict[str, Any]:
         "ago": lambda at: times.ago(view.texts, at, view.now),
         "exact": lambda at: times.exact(at, view.zone),
         "short": lambda at: times.short(at, view.now, view.zone),
+        "span": lambda at: times.span(view.texts, at, view.now),
+        "alarming": lambda at: times.alarming(view.texts, at, view.now),
+        "now_ms": view.now * 1_000 // SECOND,
+        "seq": view.seq,
+        "zone_minutes": times.zone_minutes(view.now, view.zone),
+        "script_words": script_words(view.texts.language),
         "clock": lambda at: times.clock(at, view.zone),
     }
 
@@ -113,3 +122,10 @@ def _is_here(here: str, href: str) -> bool:
     if href == _MINE or is_mine:
         return href == _MINE and is_mine
     return path == href or (href != "/" and path.startswith(href + "/"))
+
+
+@cache
+def script_words(language: str) -> str:
+    """The words that scripts say, as JSON; the keys are theirs."""
+    catalogue = texts.load(language)
+    return msgspec.json.encode({key: catalogue(text) for key, text in words.SCRIPT.items()}).decode()

@@ -19,6 +19,7 @@ class Said(NamedTuple):
 
     tone: str
     text: str
+    since: Instant | None = None
 
 
 class RowView(Struct, frozen=True, kw_only=True):
@@ -52,6 +53,8 @@ class RowView(Struct, frozen=True, kw_only=True):
     may_claim: bool
     may_release: bool
     section: str = ""
+    unmatched: bool = False
+    """It is shown, but the filters do not want it any more (UI 6, row marks)."""
 
 
 def row_view(view: View, task: Task, liveness: str | None, *, stale: bool, why: Sequence[Reason]) -> RowView:
@@ -73,7 +76,7 @@ def row_view(view: View, task: Task, liveness: str | None, *, stale: bool, why: 
         start_time=task.start_time,
         stop_time=task.stop_time,
         why=said,
-        why_text=" · ".join(each.text for each in said),
+        why_text=" · ".join(_with_span(view, each) for each in said),
         version=task.version,
         pinned=task.pinned,
         until=task.until,
@@ -100,7 +103,8 @@ def _may(view: View, action: roles.Action, task: Task) -> bool:
 
 def _said(view: View, reason: Reason) -> Said:
     word = words.word(words.REASONS, reason.reason)
-    text = view.texts(word.text)
-    if reason.since is not None:
-        text = f"{text} {times.span(view.texts, reason.since, view.now)}"
-    return Said(word.tone, text)
+    return Said(word.tone, view.texts(word.text), reason.since)
+
+
+def _with_span(view: View, said: Said) -> str:
+    return said.text if said.since is None else f"{said.text} {times.span(view.texts, said.since, view.now)}"

@@ -1,4 +1,4 @@
-"""Languages: English is written in the code, Chinese in `locale/zh_CN/LC_MESSAGES/taskdash.po`. UI 9.
+"""Languages: English is written in the code, Chinese in `locale/zh_CN/LC_MESSAGES/*.po`, a file an area. UI 9.
 
 The catalogue is compiled in memory when first needed (some ten milliseconds), so that a fresh clone needs no build step and
 no compiled file can be older than its source. A test fails on a key that is missing or no longer used.
@@ -13,6 +13,7 @@ from typing import Any
 from taskdash.rules import evidence
 
 LOCALE = Path(__file__).parent.parent / "locale"
+CHINESE = LOCALE / "zh_CN" / "LC_MESSAGES"
 LANGUAGES = {"zh-CN": "中文", "en": "English"}
 _TONGUES = {"zh": "zh-CN", "en": "en"}
 
@@ -48,13 +49,17 @@ def load(language: str) -> Texts:
     """The texts of one of LANGUAGES."""
     if language == "en":
         return Texts(language, gettext.NullTranslations())
+    from babel.messages.catalog import Catalog
     from babel.messages.mofile import write_mo
     from babel.messages.pofile import read_po
 
-    with open(LOCALE / "zh_CN" / "LC_MESSAGES" / "taskdash.po", "rb") as source:
-        catalogue = read_po(source, locale="zh_CN")
+    whole = Catalog(locale="zh_CN")
+    for path in sorted(CHINESE.glob("*.po")):
+        with path.open("rb") as source:
+            for message in read_po(source, locale="zh_CN"):
+                whole.add(message.id, message.string)
     compiled = BytesIO()
-    write_mo(compiled, catalogue)
+    write_mo(compiled, whole)
     compiled.seek(0)
     return Texts(language, gettext.GNUTranslations(compiled))
 

@@ -57,3 +57,9 @@ def short(at: Instant, now: Instant, zone: tzinfo) -> str:
     moment = to_datetime(at).astimezone(zone)
     today = to_datetime(now).astimezone(zone).date() == moment.date()
     return moment.strftime("%H:%M:%S" if today else "%m-%d %H:%M")
+
+
+def zone_minutes(at: Instant, zone: tzinfo) -> int:
+    """How far the zone is ahead of UTC then."""
+    offset = to_datetime(at).astimezone(zone).utcoffset()
+    return 0 if offset is None else round(offset.total_seconds() / 60)

@@ -126,6 +126,27 @@ FIELDS = {
     "flapping": mark("flapping"),
 }
 
+SCRIPT = {
+    "s": mark("%(n)s s"),
+    "min": mark("%(n)s min"),
+    "h": mark("%(n)s h"),
+    "d": mark("%(n)s d"),
+    "min s": mark("%(m)s min %(s)s s"),
+    "h min": mark("%(h)s h %(m)s min"),
+    "d h": mark("%(d)s d %(h)s h"),
+    "ago": mark("%(time)s ago"),
+    "live": mark("Live"),
+    "lost": mark("Reconnecting"),
+    "connecting": mark("Connecting"),
+    "disconnected": mark("Disconnected %(time)s; showing %(at)s. Try %(n)s."),
+    "unreachable": mark("TaskDash cannot be reached; nothing is known to have changed."),
+    "failed": mark("That did not work; nothing is known to have changed."),
+    "again": mark("Try again"),
+    "update": mark("%(n)s update"),
+    "updates": mark("%(n)s updates"),
+}
+"""What scripts say, by the name that they use."""
+
 
 def word(table: Mapping[str, Word], key: str) -> Word:
     """The known word, or the text itself, grey with a ring, cut at 24 characters (UI 4)."""

@@ -1,0 +1,5 @@
+"""Tokens of programs. UI 6."""
+
+from litestar.handlers import HTTPRouteHandler
+
+ROUTES: list[HTTPRouteHandler] = []

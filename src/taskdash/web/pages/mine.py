@@ -1,0 +1,5 @@
+"""My work. UI 6."""
+
+from litestar.handlers import HTTPRouteHandler
+
+ROUTES: list[HTTPRouteHandler] = []

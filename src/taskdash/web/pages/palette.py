@@ -1,0 +1,5 @@
+"""The command palette. UI 6."""
+
+from litestar.handlers import HTTPRouteHandler
+
+ROUTES: list[HTTPRouteHandler] = []

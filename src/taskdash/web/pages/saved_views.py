@@ -1,0 +1,5 @@
+"""Saved views. UI 6."""
+
+from litestar.handlers import HTTPRouteHandler
+
+ROUTES: list[HTTPRouteHandler] = []

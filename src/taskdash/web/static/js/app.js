@@ -1,0 +1,9 @@
+// What every page starts. Each module looks for what it serves and does nothing where that is not.
+
+import * as board from "./board.js";
+import * as clock from "./clock.js";
+import * as form from "./form.js";
+import * as page from "./page.js";
+import * as stream from "./stream.js";
+
+for (const module of [form, board, page, clock, stream]) module.start();
