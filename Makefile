@@ -32,13 +32,15 @@ tools: ## what only the tests need: the real nsqd and its family, clients in oth
 test: .venv/.dev tools ## everything a change must pass
 	$(RUN)/pytest -q tests
 
-check: .venv/.dev ## format, lint, types, imports, sizes
+check: .venv/.dev ## format, lint, types (Python and JavaScript), imports, sizes
 	$(RUN)/ruff format --check .
 	$(RUN)/ruff check .
 	$(RUN)/mypy
 	$(RUN)/lint-imports
 	$(PY) tools/sizes.py
 	$(PY) tools/rows.py
+	tools/web/install
+	.tools/web/node_modules/.bin/tsc -p tools/web
 
 fix: .venv/.dev ## format and mend what can be mended by machine
 	$(RUN)/ruff format .

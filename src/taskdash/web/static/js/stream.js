@@ -75,7 +75,7 @@ function read(message) {
   }
 }
 
-/** @param {ReadableStream<Uint8Array>} body */
+/** @param {ReadableStream<Uint8Array<ArrayBuffer>>} body */
 async function readAll(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let held = "";
