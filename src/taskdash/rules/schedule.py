@@ -21,14 +21,21 @@ RUNNING = "running"
 
 def schedule(start: str, stop: str, status: str, now: Instant, zone: tzinfo) -> tuple[Value, Instant | None]:
     """(value, the instant at which it may change without anybody's doing; None when it will not)."""
-    form = time_form(start, "start_time")
-    if not form or form != time_form(stop, "stop_time"):
+    found = windows(start, stop, now, zone)
+    if not found:
         return "none", None
-    windows = _daily(start, stop, now, zone) if form == "daily" else [(parse_rfc3339(start), parse_rfc3339(stop))]
-    inside = any(begins <= now < ends for begins, ends in windows)
-    changes = [at for window in windows for at in window if at > now and window[0] < window[1]]
+    inside = any(begins <= now < ends for begins, ends in found)
+    changes = [at for window in found for at in window if at > now and window[0] < window[1]]
     minds = status in IDLE or status == RUNNING
     return _value(status, inside=inside), min(changes) if changes and minds else None
+
+
+def windows(start: str, stop: str, now: Instant, zone: tzinfo) -> list[tuple[Instant, Instant]]:
+    """The windows around now, oldest first: of a daily one those of three days. None unless both ends are in one form."""
+    form = time_form(start, "start_time")
+    if not form or form != time_form(stop, "stop_time"):
+        return []
+    return _daily(start, stop, now, zone) if form == "daily" else [(parse_rfc3339(start), parse_rfc3339(stop))]
 
 
 def _value(status: str, *, inside: bool) -> Value:
