@@ -24,7 +24,9 @@ async def world(tmp_path: Path) -> AsyncIterator[tuple[World, Database]]:
 
 
 def rank(made: World, task: Task) -> int:
-    """UI 6: failed unowned, down unowned, failed, down, unowned, should run, owner away, late, unknown, stale, the rest."""
+    """UI 6: failed unowned, down unowned, failed, down, unowned, should run, owner away, late, unknown, stale; the rest.
+
+    Unowned alone is no risk (SPEC 6): such a task leads the rest."""
     words = {reason.reason for reason in made.reasons(task)}
     service = made.service(task)
     is_blind = service is not None and (service.state in BLIND or (service.fresh_until or NOW) < NOW)
@@ -33,13 +35,14 @@ def rank(made: World, task: Task) -> int:
         "down" in words and not task.user,
         "failed" in words,
         "down" in words,
-        not task.user,
+        bool(words) and not task.user,
         "should_run" in words,
         bool(words & {"away", "disabled"}),
         "late" in words,
         "unknown" in words,
         is_blind,
         task.adrift,
+        not task.user,
         True,
     ]
     return tests.index(True)

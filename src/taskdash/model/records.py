@@ -164,7 +164,7 @@ class Task(Struct, frozen=True, kw_only=True):
     pinned: bool = False
     until: Instant | None = None
     user_since: Instant | None = None
-    """Since when `user` holds it."""
+    """Since when `user` holds it; of a task that somebody released: since when nobody does."""
     created_at: Instant = 0
     updated_at: Instant = 0
     status_at: Instant = 0

@@ -200,7 +200,7 @@ def _changed(
 ) -> Accepted:
     """The task as wanted, one version on, with its event; as it is when that changes nothing."""
     if wanted.get("user", task.user) != task.user:
-        wanted = {"until": None, "user_since": now if wanted["user"] else None} | wanted
+        wanted = {"until": None, "user_since": now} | wanted
     if all(getattr(task, name) == value for name, value in wanted.items()):
         return Accepted(task)
     after = structs.replace(task, **wanted, version=task.version + 1, updated_at=now)

@@ -1,14 +1,15 @@
 """`sort=risk`: what most needs a person first, then by id (UI 6, Board). Law: a class is read by its own index, the ones before
 it excluded, so that a page costs what its rows cost, however many tasks are well.
 
-Order: failed unowned, down unowned, failed, down, unowned, should run, owner away, late, unknown, stale, the rest.
+Order: failed unowned, down unowned, failed, down, at risk and unowned, should run, owner away, late, unknown, stale; then what
+is at no risk: unowned, the rest. So all that is at risk comes first: to be unowned alone is not a risk (SPEC 6).
 """
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct, structs
-from sqlalchemy import Connection, Row, and_, not_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, not_, select
 
 from taskdash.model.instants import Instant
 from taskdash.rules.risk import BLIND
@@ -22,6 +23,7 @@ from taskdash.store.task_terms import (
     Term,
     absent_users,
     adrift,
+    at_risk,
     by_index,
     failed,
     held_by_absent,
@@ -36,13 +38,15 @@ c, s = tasks.c, services.c
 KINDS: tuple[type, ...] = (int, str)
 RARE = 3_000
 """Up to so many rows are ranked here."""
-_FAILED_UNOWNED, _DOWN_UNOWNED, _FAILED, _DOWN, _UNOWNED, _REST = 0, 1, 2, 3, 4, 11
+_FAILED_UNOWNED, _DOWN_UNOWNED, _FAILED, _DOWN, _UNOWNED, _AT_EASE, _REST = 0, 1, 2, 3, 4, 11, 12
 
 
 class _Class(Struct, frozen=True):
     found: tuple[Term, ...]
     """What a task of it passes, beside not being in a class before."""
     rows: int
+    others: tuple[ColumnElement[bool], ...] | None = None
+    """What a task of it does not pass; None: any of the classes before."""
 
 
 def page(conn: Connection, wanted: Filters, limit: int, now: Instant, after: Key | None = None) -> Page:
@@ -90,18 +94,22 @@ class _Ranks:
         """The class of a task."""
         state, fresh_until = self._services.get(row.service_id, ("", self._now))
         unowned_ = not row.user
-        tests = (
-            row.status == "failed" and unowned_,
-            state == "down" and unowned_,
-            row.status == "failed",
-            state == "down",
-            unowned_,
+        held = (
             row.schedule == "should_run",
             row.user in self._absent,
             state == "late",
             state == "unknown",
             state in BLIND or fresh_until < self._now,
             row.adrift,
+        )
+        tests = (
+            row.status == "failed" and unowned_,
+            state == "down" and unowned_,
+            row.status == "failed",
+            state == "down",
+            unowned_ and any(held),
+            *held,
+            unowned_,
             True,
         )
         return tests.index(True)
@@ -130,7 +138,9 @@ def _by_class(
 def _narrowed(asked: Asked, classes: Sequence[_Class], at: int) -> Asked:
     """The rows that are asked for and of this class: those before it that have rows are excluded."""
     mine = classes[at]
-    before = [and_(*(term.where for term in one.found)) for one in classes[:at] if one.rows]
+    before = mine.others
+    if before is None:
+        before = tuple(and_(*(term.where for term in one.found)) for one in classes[:at] if one.rows)
     passing = asked.passing * min(1.0, mine.rows / asked.total)
     found = [*mine.found, *asked.found, *(Term(not_(where), asked.total) for where in before)]
     return structs.replace(asked, found=found, passing=passing)
@@ -140,12 +150,15 @@ def _classes(conn: Connection, wanted: Filters, now: Instant) -> list[_Class]:
     if wanted.gone:  # none of them is at risk
         return [_Class((), 0)] * _REST + [_Class((), 1)]
     no_one, fail, down = unowned(conn), failed(conn), on_services(conn, s.state == "down")
-    both = counters.count(conn, "user", [""], ["failed"])
+    both, risk = counters.count(conn, "user", [""], ["failed"]), at_risk(conn, now)
     return [
         _Class((fail, no_one), both),
         _Class((down, no_one), min(down.rows or 0, no_one.rows or 0)),
-        *(_Class((one,), one.rows or 0) for one in (fail, down, no_one, *_of_the_held(conn, now))),
-        _Class((), max(1, counters.total(conn))),
+        *(_Class((one,), one.rows or 0) for one in (fail, down)),
+        _Class((no_one, risk), min(no_one.rows or 0, risk.rows or 0)),
+        *(_Class((one,), one.rows or 0) for one in _of_the_held(conn, now)),
+        _Class((no_one,), no_one.rows or 0, (risk.where,)),
+        _Class((), max(1, counters.total(conn)), (no_one.where, risk.where)),
     ]
 
 
@@ -158,16 +171,20 @@ def _of_the_held(conn: Connection, now: Instant) -> Iterator[Term]:
     yield adrift(conn)
 
 
+_ONLY_UNOWNED = frozenset({_FAILED_UNOWNED, _DOWN_UNOWNED, _UNOWNED, _AT_EASE})
+
+
 def _may_hold(wanted: Filters, rank: int) -> bool:
     """False where the filters leave nothing of a class, so that it is not searched in vain."""
     if wanted.gone:
         return True
+    is_risk = rank < _AT_EASE
+    if (is_risk and wanted.at_risk is False) or (not is_risk and (wanted.at_risk or wanted.stale)):
+        return False
     if wanted.status == ("failed",) and rank not in {_FAILED_UNOWNED, _FAILED}:
         return False
     if wanted.status and "failed" not in wanted.status and rank in {_FAILED_UNOWNED, _FAILED}:
         return False
-    if wanted.user == (NONE,) and rank in {_FAILED, _DOWN, *range(_UNOWNED + 1, _REST + 1)}:
-        return False
-    if wanted.user and NONE not in wanted.user and rank in {_FAILED_UNOWNED, _DOWN_UNOWNED, _UNOWNED}:
-        return False
-    return not (rank == _REST and (wanted.at_risk or wanted.stale))
+    if wanted.user == (NONE,):
+        return rank in _ONLY_UNOWNED
+    return not wanted.user or NONE in wanted.user or rank not in _ONLY_UNOWNED

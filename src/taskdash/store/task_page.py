@@ -44,6 +44,8 @@ class TaskRow(Struct, frozen=True):
     liveness: str | None
     stale: bool
     why: tuple[Reason, ...]
+    flapping: bool = False
+    """Its service changes between up and down."""
 
     @property
     def at_risk(self) -> bool:
@@ -173,13 +175,17 @@ def rows_of(conn: Connection, found: Sequence[Task], now: Instant) -> list[TaskR
 
 def _row(task: Task, service: Service | None, holder: User | None, now: Instant) -> TaskRow:
     stale = risk.staleness(task, service, now) is not None
-    return TaskRow(task, service.state if service else None, stale, risk.reasons(task, service, holder, now))
+    state, flapping = (service.state, service.flapping) if service else (None, False)
+    return TaskRow(task, state, stale, risk.reasons(task, service, holder, now), flapping)
 
 
 def _services_of(conn: Connection, wanted: set[str]) -> dict[str, Service]:
     s = services.c
-    query = select(s.id, s.state, s.since, s.fresh_until).where(s.id.in_(wanted))
-    return {row[0]: Service(id=row[0], state=row[1], since=row[2], fresh_until=row[3]) for row in conn.execute(query)}
+    query = select(s.id, s.state, s.since, s.fresh_until, s.flapping).where(s.id.in_(wanted))
+    return {
+        row.id: Service(id=row.id, state=row.state, since=row.since, fresh_until=row.fresh_until, flapping=row.flapping)
+        for row in conn.execute(query)
+    }
 
 
 def _holders_of(conn: Connection, wanted: set[str]) -> dict[str, User]:

@@ -117,6 +117,11 @@ def held_by_absent(conn: Connection, now: Instant) -> Term:
     return Term(part.where, part.rows, (Lead("tasks_user", part.where),))
 
 
+def at_risk(conn: Connection, now: Instant) -> Term:
+    """Tasks at risk, whoever holds them."""
+    return _either(risk_parts(conn, Filters(), now), True)
+
+
 def _visible(conn: Connection, who: Visible) -> Term:
     groups = ["", *who.groups]
     shared = Part(c.group_id.in_(groups), "tasks_group", counters.count(conn, "group", groups))
