@@ -196,3 +196,22 @@ async def test_R148_a_bad_crc_never_asks_the_store(site: Site, monkeypatch: pyte
     assert asked == []
     assert (await _call(site.client({"Authorization": f"Bearer {text}"}), "GET", "/me"))[0] == 200
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(("path", "key"), [("/users", "name"), ("/groups", "id"), ("/tokens", "id")])
+async def test_accounts_groups_and_tokens_come_in_pages_that_hold_each_once(site: Site, path: str, key: str) -> None:
+    root = await site.person("root", "admin", ("g0",))
+    for n in range(1, 5):
+        await site.account(f"user{n}", "member", (f"g{n}",))
+        await site.token(f"user{n}")
+    await site.token("root")
+    whole = (await _call(root.http, "GET", path))[1]["items"]
+    assert len(whole) == 5
+    seen, cursor = [], ""
+    for _ in range(3):
+        page = (await _call(root.http, "GET", f"{path}?limit=2&cursor={cursor}"))[1]
+        seen, cursor = [*seen, *page["items"]], page["next"]
+    assert cursor is None
+    assert [item[key] for item in seen] == [item[key] for item in whole]
+    assert (await _call(root.http, "GET", f"{path}?limit=0"))[0] == 422
+    assert (await _call(root.http, "GET", f"{path}?cursor=nonsense"))[0] == 400

@@ -4,12 +4,16 @@ Law: a value that breaks a rule is a BadField that names it; a name that nobody 
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
+
+from litestar.params import Parameter
 
 from taskdash.errors import BadField
 from taskdash.model.instants import Instant, parse_rfc3339
 
 LIMIT, MOST = 50, 500
+Limit = Annotated[int, Parameter(ge=1, le=MOST)]
+"""A route's `limit`, where the framework reads it."""
 TEXT_CHARACTERS = 256
 VALUES = 100
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False}

@@ -1,5 +1,6 @@
 """Groups: everyone sees them, admins add and rename them (SPEC 8)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,9 +12,11 @@ from taskdash.actions import accounts as account_actions
 from taskdash.model.records import Actor
 from taskdash.store import accounts
 from taskdash.store.accounts import Group
+from taskdash.web import cursor as cursors
 from taskdash.web.context import Web
 from taskdash.web.paths import opened
 from taskdash.web.problems import body_of
+from taskdash.web.query import LIMIT, Limit
 
 
 class GroupShape(Struct):
@@ -25,7 +28,7 @@ class GroupShape(Struct):
 
 
 class Groups(Struct):
-    """Every group."""
+    """A page of them."""
 
     items: list[GroupShape]
     next: str | None = None
@@ -48,18 +51,25 @@ _new = msgspec.json.Decoder(NewGroup)
 _renamed = msgspec.json.Decoder(RenamedGroup)
 
 
-def _all(conn: Connection) -> list[GroupShape]:
+def _shown(conn: Connection, found: Sequence[Group]) -> list[GroupShape]:
     members: dict[str, list[str]] = {}
     for user in accounts.all_users(conn):
         for group in user.groups:
             members.setdefault(group, []).append(user.name)
-    return [GroupShape(group.id, group.name, members.get(group.id, [])) for group in accounts.all_groups(conn)]
+    return [GroupShape(group.id, group.name, members.get(group.id, [])) for group in found]
 
 
 @get("/api/v1/groups", opt={"action": "see"})
-async def groups(web: Web) -> Groups:
-    """Every group."""
-    return Groups(await web.db.read(_all))
+async def groups(web: Web, limit: Limit = LIMIT, cursor: str = "") -> Groups:
+    """Every group, by id."""
+    after = str(cursors.decode(cursor, "groups", [str])[0]) if cursor else ""
+
+    def read(conn: Connection) -> tuple[list[GroupShape], bool]:
+        found = accounts.groups_page(conn, limit=limit + 1, after=after)
+        return _shown(conn, found[:limit]), len(found) > limit
+
+    shown, more = await web.db.read(read)
+    return Groups(shown, cursors.encode("groups", [shown[-1].id]) if more else None)
 
 
 @post("/api/v1/groups", opt={"action": "change_accounts", "body": NewGroup}, status_code=201)
@@ -76,8 +86,8 @@ async def rename_group(request: Request[Any, Any, Any], web: Web, actor: Actor, 
     """Another name for a group."""
     wanted: RenamedGroup = await body_of(request, _renamed)
     group, now = Group(id=opened(group_id), name=wanted.name), web.clock.now()
-    await web.db.write(lambda conn: account_actions.save_group(conn, actor, group, now, is_new=False))
-    return next(shape for shape in await web.db.read(_all) if shape.id == group.id)
+    saved = await web.db.write(lambda conn: account_actions.save_group(conn, actor, group, now, is_new=False))
+    return (await web.db.read(lambda conn: _shown(conn, [saved])))[0]
 
 
 ROUTES = [groups, add_group, rename_group]

@@ -1,10 +1,8 @@
 """What came in and could not be used: unreadable messages and unregistered senders (SPEC 2, 3, 8)."""
 
 import base64
-from typing import Annotated
 
 from litestar import get
-from litestar.params import Parameter
 from msgspec import Struct
 
 from taskdash.model.instants import to_rfc3339
@@ -12,9 +10,7 @@ from taskdash.model.records import DeadLetter, Sender
 from taskdash.store import dead_letters, senders
 from taskdash.web import cursor as cursors
 from taskdash.web.context import Web
-from taskdash.web.query import LIMIT, MOST
-
-Limit = Annotated[int, Parameter(ge=1, le=MOST)]
+from taskdash.web.query import LIMIT, Limit
 
 
 class LetterShape(Struct):

@@ -13,9 +13,11 @@ from taskdash.model.instants import to_rfc3339, to_rfc3339_or_none
 from taskdash.model.records import Actor, Role, Scope, Token
 from taskdash.rules import roles
 from taskdash.store import accounts
+from taskdash.web import cursor as cursors
 from taskdash.web.context import Web
 from taskdash.web.paths import opened
 from taskdash.web.problems import body_of
+from taskdash.web.query import LIMIT, Limit
 
 
 class TokenShape(Struct):
@@ -39,7 +41,7 @@ class MadeToken(TokenShape):
 
 
 class Tokens(Struct):
-    """The tokens."""
+    """A page of them."""
 
     items: list[TokenShape]
     next: str | None = None
@@ -79,10 +81,15 @@ def shape(token: Token) -> TokenShape:
 
 
 @get("/api/v1/tokens", opt={"action": "see"})
-async def tokens(web: Web, actor: Actor) -> Tokens:
-    """My tokens; for admins everybody's."""
+async def tokens(web: Web, actor: Actor, limit: Limit = LIMIT, cursor: str = "") -> Tokens:
+    """My tokens; for admins everybody's. Newest first."""
     whose = None if roles.may(actor, "see_accounts") else actor.id
-    return Tokens([shape(token) for token in await web.db.read(lambda conn: accounts.tokens_of(conn, whose))])
+    before = cursors.decode(cursor, "tokens", [int])[0] if cursor else None
+    found = await web.db.read(
+        lambda conn: accounts.tokens_page(conn, whose, limit=limit + 1, before=before if isinstance(before, int) else None)
+    )
+    next_ = cursors.encode("tokens", [found[limit - 1][0]]) if len(found) > limit else None
+    return Tokens([shape(token) for _number, token in found[:limit]], next_)
 
 
 @post("/api/v1/tokens", opt={"action": "change_own_account", "body": NewToken}, status_code=201)

@@ -14,9 +14,11 @@ from taskdash.model.instants import Instant, parse_rfc3339, to_rfc3339, to_rfc33
 from taskdash.model.records import Actor, Role, User
 from taskdash.rules.passwords import check_password
 from taskdash.store import accounts
+from taskdash.web import cursor as cursors
 from taskdash.web.context import Web
 from taskdash.web.paths import opened
 from taskdash.web.problems import body_of
+from taskdash.web.query import LIMIT, Limit
 
 
 class UserShape(Struct):
@@ -33,7 +35,7 @@ class UserShape(Struct):
 
 
 class Users(Struct):
-    """Every account."""
+    """A page of them."""
 
     items: list[UserShape]
     next: str | None = None
@@ -84,9 +86,12 @@ def shape(user: User) -> UserShape:
 
 
 @get("/api/v1/users", opt={"action": "see_accounts"})
-async def users(web: Web) -> Users:
-    """Every account."""
-    return Users([shape(user) for user in await web.db.read(accounts.all_users)])
+async def users(web: Web, limit: Limit = LIMIT, cursor: str = "") -> Users:
+    """Every account, by name."""
+    after = str(cursors.decode(cursor, "users", [str])[0]) if cursor else ""
+    found = await web.db.read(lambda conn: accounts.users_page(conn, limit=limit + 1, after=after))
+    next_ = cursors.encode("users", [found[limit - 1].name]) if len(found) > limit else None
+    return Users([shape(user) for user in found[:limit]], next_)
 
 
 @post("/api/v1/users", opt={"action": "change_accounts", "body": NewUser}, status_code=201)
