@@ -109,13 +109,12 @@ def tokens_of(conn: Connection, user_name: str | None = None) -> list[Token]:
     return _TOKENS.records(conn, query if user_name is None else query.where(tokens.c.user == user_name))
 
 
-def tokens_page(conn: Connection, user_name: str | None, *, limit: int, before: int | None = None) -> list[tuple[int, Token]]:
-    """As `tokens_of`, older than the number `before`; each with its number."""
-    query = select(tokens.c.pk, *_TOKENS.columns).order_by(tokens.c.pk.desc()).limit(limit)
+def tokens_page(conn: Connection, user_name: str | None, *, limit: int, after: str = "") -> list[Token]:
+    """As `tokens_of`, those that come after the token of the id `after`."""
+    query = select(*_TOKENS.columns).order_by(tokens.c.pk.desc()).limit(limit)
     query = query if user_name is None else query.where(tokens.c.user == user_name)
-    query = query if before is None else query.where(tokens.c.pk < before)
-    rows = [dict(row) for row in conn.execute(query).mappings()]
-    return [(int(row.pop("pk")), _TOKENS.record_of(row)) for row in rows]
+    known = select(tokens.c.pk).where(tokens.c.id == after).scalar_subquery()
+    return _TOKENS.records(conn, query.where(tokens.c.pk < known) if after else query)
 
 
 def save_token(conn: Connection, changed: Token) -> None:

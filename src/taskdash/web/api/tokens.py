@@ -84,12 +84,10 @@ def shape(token: Token) -> TokenShape:
 async def tokens(web: Web, actor: Actor, limit: Limit = LIMIT, cursor: str = "") -> Tokens:
     """My tokens; for admins everybody's. Newest first."""
     whose = None if roles.may(actor, "see_accounts") else actor.id
-    before = cursors.decode(cursor, "tokens", [int])[0] if cursor else None
-    found = await web.db.read(
-        lambda conn: accounts.tokens_page(conn, whose, limit=limit + 1, before=before if isinstance(before, int) else None)
-    )
-    next_ = cursors.encode("tokens", [found[limit - 1][0]]) if len(found) > limit else None
-    return Tokens([shape(token) for _number, token in found[:limit]], next_)
+    after = str(cursors.decode(cursor, "tokens", [str])[0]) if cursor else ""
+    found = await web.db.read(lambda conn: accounts.tokens_page(conn, whose, limit=limit + 1, after=after))
+    next_ = cursors.encode("tokens", [found[limit - 1].id]) if len(found) > limit else None
+    return Tokens([shape(token) for token in found[:limit]], next_)
 
 
 @post("/api/v1/tokens", opt={"action": "change_own_account", "body": NewToken}, status_code=201)
