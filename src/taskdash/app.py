@@ -40,6 +40,7 @@ from taskdash.model.records import SYSTEM, Message, User
 from taskdash.monitor.ticker import Chore, Ticker
 from taskdash.rules.deadlines import Limits
 from taskdash.settings.model import Settings
+from taskdash.settings.shown import shown
 from taskdash.settings.values import Address
 from taskdash.store import accounts, datadir, events, idempotency
 from taskdash.store.database import Database
@@ -196,6 +197,9 @@ class App:
             is_loopback=http.listen.is_loopback,
             insecure=self._settings.insecure,
             version=version("taskdash"),
+            started_at=self._clock.now(),
+            settings=shown(self._settings),
+            topics=(self._topics.services, self._topics.heartbeats),
             collect_now=self._collector.collect_now,
         )
 

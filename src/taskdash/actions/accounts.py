@@ -108,13 +108,17 @@ def save_group(conn: Connection, actor: Actor, group: Group, now: Instant, *, is
 
 
 class TokenWish(Struct, frozen=True, kw_only=True):
-    """A token to be made. `days` None: ingest tokens never expire, others after 90 days; 0: never."""
+    """A token to be made. `days` None: ingest tokens never expire, others after 90 days; 0: never.
+
+    `id`: chosen by a form when it is shown, so that sending it twice makes one token.
+    """
 
     user: str
     name: str
     role: Role | None = None
     scopes: tuple[Scope, ...] = ()
     days: int | None = None
+    id: str = ""
 
 
 def create_token(conn: Connection, actor: Actor, wish: TokenWish, now: Instant) -> tuple[str, Token]:
@@ -127,9 +131,13 @@ def create_token(conn: Connection, actor: Actor, wish: TokenWish, now: Instant) 
     role = wish.role or owner.role
     if not roles.at_least(owner.role, role) or (actor.type == "user" and not roles.at_least(actor.role, role)):
         raise BadField(f"role: a token cannot have more than its user's role, {owner.role}", field="role")
+    if wish.id and (len(wish.id) != 16 or not wish.id.isalnum()):
+        raise BadField("id must have 16 letters and digits", field="id")
+    if wish.id and accounts.token(conn, wish.id):
+        raise Conflict("this token was made already; its text is shown only once", field="token")
     text = forms.token_text(secrets.token_bytes(forms.RANDOM_BYTES))
     made = Token(
-        id=secrets.token_hex(8),
+        id=wish.id or secrets.token_hex(8),
         user=owner.name,
         name=wish.name,
         role=role,
@@ -191,7 +199,7 @@ def _make_groups(conn: Connection, actor: Actor, wanted: Sequence[str], now: Ins
 def _keep_an_admin(conn: Connection, known: User, changed: User) -> None:
     was, stays = (u.role == "admin" and not u.disabled for u in (known, changed))
     if was and not stays and accounts.active_admins(conn) <= 1:
-        raise Conflict(f"{known.name} is the last admin and cannot be disabled or demoted")
+        raise Conflict(f"{known.name} is the last admin and cannot be disabled or demoted", field="last_admin")
 
 
 def _changed(actor: Actor, known: User, changed: User, now: Instant) -> NewEvent:

@@ -6,8 +6,8 @@ from typing import get_type_hints
 
 from msgspec import NODEFAULT, Struct, structs
 
-from taskdash.commands.config import shown_value
 from taskdash.settings.model import Settings
+from taskdash.settings.shown import shown_value
 from taskdash.settings.sources import environment_name, keys
 
 PATH = Path("docs/settings.md")

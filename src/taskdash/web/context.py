@@ -9,8 +9,10 @@ from msgspec import Struct
 from taskdash.clock import Clock
 from taskdash.feed import Feed
 from taskdash.health import Inputs, Parts
+from taskdash.model.instants import Instant
 from taskdash.rules.deadlines import Limits
 from taskdash.rules.roles import Visibility
+from taskdash.settings.shown import Shown
 from taskdash.store.database import Database
 
 
@@ -37,6 +39,11 @@ class Web(Struct, kw_only=True):
     """The listener is on loopback, so plain http is good enough to sign in."""
     insecure: bool = False
     version: str = ""
+    started_at: Instant = 0
+    settings: tuple[Shown, ...] = ()
+    """Every setting with where it came from, for those who run TaskDash."""
+    topics: tuple[str, str] = ("taskdash.services", "taskdash.heartbeats")
+    """Of registrations and of beats, for the first-run page."""
     collect_now: Callable[[Sequence[str]], Awaitable[None]] = _nobody
     addresses: dict[str, str] = {}
     """Where the other parts listen, for the first-run page and `doctor`."""

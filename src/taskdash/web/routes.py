@@ -22,6 +22,7 @@ from taskdash.web.api import (
 )
 from taskdash.web.pages import (
     account,
+    admin,
     admin_intake,
     admin_people,
     admin_settings,
@@ -74,6 +75,7 @@ _MODULES = (
     wall,
     first_run,
     account,
+    admin,
     admin_people,
     admin_tokens,
     admin_intake,

@@ -1,5 +1,7 @@
 """Signing in and out, one's own password, language and theme; and the style sheet. UI 6 (Sign-in); RELIABILITY R142."""
 
+from collections.abc import Iterable
+
 from litestar import Response, get
 from litestar.datastructures import Cookie
 from litestar.handlers import HTTPRouteHandler
@@ -15,6 +17,13 @@ from taskdash.web.pages.texts import LANGUAGES
 
 _YEAR_S = 31_536_000
 PUBLIC = {"action": auth.PUBLIC}
+_PREFERENCES: tuple[tuple[str, str, Iterable[str]], ...] = (
+    ("language", frame.LANGUAGE, LANGUAGES),
+    ("theme", frame.THEME, ("auto", "light", "dark")),
+    ("density", frame.DENSITY, ("comfortable", "compact")),
+    ("keys", frame.KEYS, ("on", "off")),
+)
+"""Field of the form, cookie, and what it may say."""
 
 
 @page_get("/login", opt=PUBLIC)
@@ -57,7 +66,7 @@ async def logout(request: HtmlRequest, web: Web, identity: Identity) -> Html:
 
 @page_post("/ui/preferences", opt=PUBLIC)
 async def preferences(request: HtmlRequest, web: Web) -> Html:
-    """Language and theme, kept in this browser."""
+    """Language, theme, height of rows and single keys, kept in this browser."""
     fields = await fields_of(request)
     identity = await auth.identify(web, request)
     if identity and identity.session:
@@ -69,10 +78,9 @@ async def preferences(request: HtmlRequest, web: Web) -> Html:
 
 def _chosen(request: HtmlRequest, fields: dict[str, list[str]]) -> list[Cookie]:
     found: list[Cookie] = []
-    if (language := _one(fields, "language")) in LANGUAGES:
-        found.append(frame.own_cookie(request, frame.LANGUAGE, language, _YEAR_S))
-    if (theme := _one(fields, "theme")) in {"auto", "light", "dark"}:
-        found.append(frame.own_cookie(request, frame.THEME, theme, _YEAR_S))
+    for field, cookie, values in _PREFERENCES:
+        if (value := _one(fields, field)) in values:
+            found.append(frame.own_cookie(request, cookie, value, _YEAR_S))
     return found
 
 

@@ -18,6 +18,8 @@ from msgspec import structs
 from sqlalchemy import Connection
 
 from taskdash.errors import Forbidden, TaskDashError, Unauthorized
+from taskdash.model.instants import Instant
+from taskdash.model.records import User
 from taskdash.store import events, incidents
 from taskdash.web import auth, visible
 from taskdash.web.auth import Identity
@@ -28,6 +30,7 @@ from taskdash.web.pages.render import Flash, View
 HtmlRequest = Request[Any, Any, Any]
 Html = Response[str]
 FLASH, BEFORE, THEME, LANGUAGE = "taskdash-flash", "taskdash-before", "taskdash-theme", "taskdash-language"
+DENSITY, KEYS = "taskdash-density", "taskdash-keys"
 FRAGMENT = "x-fragment"
 """The header by which a script of ours names the page it is on; it wants no redirect."""
 _YEAR_S = 31_536_000
@@ -65,6 +68,9 @@ def _view(request: HtmlRequest, web: Web, identity: Identity, unacknowledged: in
         zone=web.zone,
         now=web.clock.now(),
         theme=theme_of(request),
+        dense=request.cookies.get(DENSITY) == "compact",
+        single_keys=request.cookies.get(KEYS) != "off",
+        away_until=_away(identity.user, web.clock.now()),
         here=here_of(request),
         csrf_token=identity.session.csrf_token if identity.session else "",
         actor=identity.actor,
@@ -73,6 +79,10 @@ def _view(request: HtmlRequest, web: Web, identity: Identity, unacknowledged: in
         flash=_flash_of(request),
         seq=seq,
     )
+
+
+def _away(user: User, now: Instant) -> Instant | None:
+    return user.away_until if user.away_until and user.away_until > now else None
 
 
 def stranger(request: HtmlRequest, web: Web) -> View:

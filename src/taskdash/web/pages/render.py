@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from taskdash.model.instants import SECOND, Instant, to_rfc3339
 from taskdash.model.records import Actor
+from taskdash.rules import roles
 from taskdash.web.pages import links, static, texts, times, words
 from taskdash.web.pages.texts import Texts, mark
 
@@ -25,6 +26,7 @@ _PLACES = (
     ("/services", mark("Services"), "grid", True),
     ("/history", mark("History"), "list", False),
 )
+_ADMIN = ("/admin", mark("Admin"), "list", False)
 
 
 class Flash(Struct, frozen=True):
@@ -44,7 +46,10 @@ class View(Struct, frozen=True, kw_only=True):
     theme: str
     here: str
     csrf_token: str
+    dense: bool = False
+    single_keys: bool = True
     actor: Actor | None = None
+    away_until: Instant | None = None
     must_change: bool = False
     unacknowledged: int = 0
     flash: Flash | None = None
@@ -95,9 +100,13 @@ def _layout(view: View) -> dict[str, Any]:
         "csrf_token": view.csrf_token,
         "me": actor,
         "role_word": words.ROLES[actor.role] if actor else "",
+        "role_words": words.ROLES,
         "must_change": view.must_change,
         "flash": view.flash,
-        "places": [_place(view, *place) for place in _PLACES],
+        "places": [_place(view, *place) for place in _places(actor)],
+        "dense": view.dense,
+        "single_keys": view.single_keys,
+        "away_until": view.away_until,
         "ago": lambda at: times.ago(view.texts, at, view.now),
         "exact": lambda at: times.exact(at, view.zone),
         "short": lambda at: times.short(at, view.now, view.zone),
@@ -109,6 +118,10 @@ def _layout(view: View) -> dict[str, Any]:
         "script_words": script_words(view.texts.language),
         "clock": lambda at: times.clock(at, view.zone),
     }
+
+
+def _places(actor: Actor | None) -> tuple[tuple[str, str, str, bool], ...]:
+    return (*_PLACES, _ADMIN) if actor and roles.may(actor, "see_accounts") else _PLACES
 
 
 def _place(view: View, href: str, text: str, icon: str, tab: bool) -> Place:

@@ -59,6 +59,11 @@ def short(at: Instant, now: Instant, zone: tzinfo) -> str:
     return moment.strftime("%H:%M:%S" if today else "%m-%d %H:%M")
 
 
+def form_text(at: Instant, zone: tzinfo) -> str:
+    """As a field for date and time holds it."""
+    return to_datetime(at).astimezone(zone).strftime("%Y-%m-%dT%H:%M")
+
+
 def zone_minutes(at: Instant, zone: tzinfo) -> int:
     """How far the zone is ahead of UTC then."""
     offset = to_datetime(at).astimezone(zone).utcoffset()

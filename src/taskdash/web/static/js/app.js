@@ -2,8 +2,9 @@
 
 import * as board from "./board.js";
 import * as clock from "./clock.js";
+import * as copy from "./copy.js";
 import * as form from "./form.js";
 import * as page from "./page.js";
 import * as stream from "./stream.js";
 
-for (const module of [form, board, page, clock, stream]) module.start();
+for (const module of [copy, form, board, page, clock, stream]) module.start();
