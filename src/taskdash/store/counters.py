@@ -10,12 +10,17 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, func, select, update
 
 from taskdash.model.records import Task
-from taskdash.store import sqlite
+from taskdash.store import hot, sqlite
 from taskdash.store.tables import services, task_counts, tasks
 
 Key = tuple[str, str, str]
 """(kind, value, status); kind is `user`, `group`, `status` (value "") or `served` (both ""): those that have a service."""
 _c = task_counts.c
+_NEW = sqlite.upsert(task_counts).values({name: bindparam(name) for name in ("kind", "value", "status", "n")})
+_ADD = _NEW.on_conflict_do_update(index_elements=["kind", "value", "status"], set_={"n": _c.n + _NEW.excluded.n})
+_ADD_TOTAL = (
+    update(services).where(services.c.id == bindparam("b_id")).values(task_total=services.c.task_total + bindparam("b_n"))
+)
 
 
 def add(conn: Connection, changes: Iterable[tuple[Task | None, Task | None]]) -> None:
@@ -25,15 +30,8 @@ def add(conn: Connection, changes: Iterable[tuple[Task | None, Task | None]]) ->
     for before, after in changes:
         _count(deltas, totals, before, -1)
         _count(deltas, totals, after, 1)
-    rows = [{"kind": k, "value": v, "status": s, "n": n} for (k, v, s), n in deltas.items() if n]
-    if rows:
-        new = sqlite.upsert(task_counts)
-        counted = new.on_conflict_do_update(index_elements=["kind", "value", "status"], set_={"n": _c.n + new.excluded.n})
-        conn.execute(counted, rows)
-    moved = [{"b_id": service, "b_n": n} for service, n in totals.items() if n]
-    if moved:
-        add_total = update(services).where(services.c.id == bindparam("b_id"))
-        conn.execute(add_total.values(task_total=services.c.task_total + bindparam("b_n")), moved)
+    hot.change_many(conn, _ADD, [(*key, n) for key, n in deltas.items() if n])
+    hot.change_many(conn, _ADD_TOTAL, [(n, service) for service, n in totals.items() if n])
 
 
 def _count(deltas: Counter[Key], totals: Counter[str], task: Task | None, by: int) -> None:

@@ -125,7 +125,7 @@ class Database:
         try:
             sqlite.begin(conn)
             results = [self._attempt(conn, job.work) for job in batch]
-            conn.exec_driver_sql("COMMIT")
+            sqlite.rows(conn, "COMMIT")
         except DBAPIError as error:
             refused = sqlite.refusal(error)
             _roll_back(conn)
@@ -137,7 +137,7 @@ class Database:
     @staticmethod
     def _attempt(conn: Connection, work: Work) -> Any:
         """The work's result, or its exception as a value; then the savepoint is rolled back and the others go on."""
-        conn.exec_driver_sql("SAVEPOINT work")
+        sqlite.rows(conn, "SAVEPOINT work")
         try:
             result = work(conn)
         except DBAPIError as error:
@@ -145,8 +145,8 @@ class Database:
         except (TaskDashError, SQLAlchemyError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
             result = error
         if isinstance(result, Exception):
-            conn.exec_driver_sql("ROLLBACK TO work")
-        conn.exec_driver_sql("RELEASE work")
+            sqlite.rows(conn, "ROLLBACK TO work")
+        sqlite.rows(conn, "RELEASE work")
         return result
 
     def _settle(self, batch: list[_Job], results: list[Any], refused: StoreRefused | None) -> None:

@@ -6,7 +6,9 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Dialect, Select, Table, bindparam, insert, update
+from sqlalchemy import Boolean, Column, Connection, Dialect, Select, Table, bindparam, insert, update
+
+from taskdash.store import hot, sqlite
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -42,6 +44,8 @@ class Shape:
         self._write_names = [name for name in self._names if name not in kept_by_the_store]
         self._values = attrgetter(*self._write_names)
         self._json_at = [self._write_names.index(name) for name in json]
+        self._flags = [c.name for c in self.columns if isinstance(c.type, Boolean)]
+        self._by_key: dict[str, hot.ByKey] = {}
 
     def record_of(self, row: Mapping[Any, Any]) -> Any:
         """The record of a row that was selected with `columns`."""
@@ -52,10 +56,21 @@ class Shape:
 
     def records(self, conn: Connection, query: Select[Any]) -> list[Any]:
         """The records of a query that selects `columns`, in their order."""
-        names, record, decoders = self._names, self.record, self._decoders
+        return self._records(sqlite.plain_rows(conn, query))
+
+    def load_many(self, conn: Connection, key: Column[Any], values: Iterable[Any]) -> list[Any]:
+        """The records whose `key`, a unique column, is among `values`."""
+        if key.name not in self._by_key:
+            self._by_key[key.name] = hot.ByKey(self.columns, key)
+        return self._records(self._by_key[key.name].rows(conn, list(dict.fromkeys(values))))
+
+    def _records(self, rows: Iterable[Any]) -> list[Any]:
+        names, record, decoders, flags = self._names, self.record, self._decoders, self._flags
         found = []
-        for row in conn.execute(query):
+        for row in rows:
             values = dict(zip(names, row, strict=True))
+            for name in flags:
+                values[name] = None if values[name] is None else bool(values[name])
             for name, decoder in decoders.items():
                 values[name] = decoder.decode(values[name])
             found.append(record(**values))
@@ -72,13 +87,19 @@ class Shape:
     def insert_many(self, conn: Connection, records: Sequence[msgspec.Struct]) -> None:
         """One executemany INSERT."""
         if records:
-            conn.exec_driver_sql(self._insert(conn.dialect), [self._written(record) for record in records])
+            sqlite.change_many(conn, self._insert(conn.dialect), [self._written(record) for record in records])
+
+    def insert_numbered(self, conn: Connection, records: Sequence[msgspec.Struct], pks: Iterable[int]) -> None:
+        """As `insert_many`, each with the pk that it is to have."""
+        if records:
+            rows = [(pk, *self._written(record)) for pk, record in zip(pks, records, strict=True)]
+            sqlite.change_many(conn, self._insert(conn.dialect, "pk"), rows)
 
     def update_many(self, conn: Connection, records: Sequence[Any]) -> None:
         """One executemany UPDATE by pk."""
         if records:
             rows = [(*self._written(record), record.pk) for record in records]
-            conn.exec_driver_sql(self._update(conn.dialect, tuple(self._write_names)), rows)
+            sqlite.change_many(conn, self._update(conn.dialect, tuple(self._write_names)), rows)
 
     def update_changed(self, conn: Connection, changes: Sequence[tuple[Any, Any]]) -> None:
         """UPDATE by pk of (before, after): only the columns that changed, so that no index of the others is written."""
@@ -90,7 +111,7 @@ class Shape:
                 names, values = zip(*changed, strict=True)
                 rows.setdefault(names, []).append((*values, before.pk))
         for names, some in rows.items():
-            conn.exec_driver_sql(self._update(conn.dialect, names), some)
+            sqlite.change_many(conn, self._update(conn.dialect, names), some)
 
     def _written(self, record: msgspec.Struct) -> tuple[Any, ...]:
         values: tuple[Any, ...] = self._values(record)
@@ -102,8 +123,9 @@ class Shape:
         return values
 
     @cache  # noqa: B019  (a shape lives as long as the program)
-    def _insert(self, dialect: Dialect) -> str:
-        return str(insert(self._table).values({n: bindparam(f"b_{n}") for n in self._write_names}).compile(dialect=dialect))
+    def _insert(self, dialect: Dialect, *numbered: str) -> str:
+        names = (*numbered, *self._write_names)
+        return str(insert(self._table).values({n: bindparam(f"b_{n}") for n in names}).compile(dialect=dialect))
 
     @lru_cache(1_024)  # noqa: B019  (as above)
     def _update(self, dialect: Dialect, names: tuple[str, ...]) -> str:

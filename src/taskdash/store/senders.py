@@ -2,15 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, case, delete, func, select
+from sqlalchemy import Connection, bindparam, case, delete, func, select
 
 from taskdash.model.records import Sender
-from taskdash.store import sqlite
+from taskdash.store import hot, sqlite
 from taskdash.store.rows import Shape
 from taskdash.store.tables import senders
 
 KEPT = 10_000
 SHAPE = Shape(Sender, senders)
+_FORGET = delete(senders).where(senders.c.id == bindparam("b_id"))
 
 
 def add(conn: Connection, heard: Sequence[Sender]) -> None:
@@ -41,9 +42,7 @@ def _forget_the_longest_silent(conn: Connection) -> None:
 
 def forget(conn: Connection, ids: Iterable[str]) -> None:
     """These have registered."""
-    wanted = list(ids)
-    if wanted:
-        conn.execute(delete(senders).where(senders.c.id.in_(wanted)))
+    hot.change_many(conn, _FORGET, [(sender_id,) for sender_id in ids])
 
 
 def page(conn: Connection, *, limit: int = 50, after_id: str = "") -> list[Sender]:

@@ -22,12 +22,7 @@ def load(conn: Connection, service_id: str) -> Service | None:
 
 def load_many(conn: Connection, ids: Iterable[str]) -> dict[str, Service]:
     """The known ones among `ids`, by id."""
-    found: dict[str, Service] = {}
-    wanted = list(dict.fromkeys(ids))
-    for start in range(0, len(wanted), 500):
-        query = _ALL.where(services.c.id.in_(wanted[start : start + 500]))
-        found.update((service.id, service) for service in SHAPE.records(conn, query))
-    return found
+    return {service.id: service for service in SHAPE.load_many(conn, services.c.id, ids)}
 
 
 def save(conn: Connection, changed: Sequence[Service]) -> None:

@@ -69,6 +69,31 @@ def begin(conn: Connection) -> None:
     conn.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def rows(conn: Connection, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+    """Run a statement by the driver alone; the rows it gives, as the driver gives them."""
+    driver: Any = conn.connection.driver_connection
+    try:
+        found: list[Any] = driver.execute(statement, values).fetchall()
+    except sqlite3.Error as error:
+        raise DBAPIError(None, None, error) from error
+    return found
+
+
+def change_many(conn: Connection, statement: str, many: Sequence[Sequence[Any]]) -> None:
+    """Run a statement by the driver alone, once for each of `many`."""
+    driver: Any = conn.connection.driver_connection
+    try:
+        driver.executemany(statement, many)
+    except sqlite3.Error as error:
+        raise DBAPIError(None, None, error) from error
+
+
+def next_pks(conn: Connection, table: Table, count: int) -> range:
+    """Numbers for so many new rows, free as long as this transaction lasts: nobody else writes meanwhile."""
+    first = rows(conn, f"SELECT coalesce(max(pk), 0) + 1 FROM {table.name}")[0][0]  # noqa: S608  (a name of ours)
+    return range(first, first + count)
+
+
 def checkpoint(conn: Connection) -> int:
     """Copy the WAL into the database as far as no reader hinders it; returns the WAL's size in pages."""
     _busy, pages, _done = conn.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
@@ -144,13 +169,13 @@ def create_search(conn: Connection) -> None:
 def add_grams(conn: Connection, documents: Sequence[tuple[int, str]]) -> None:
     """Index (pk, tokens)."""
     if documents:
-        conn.exec_driver_sql("INSERT INTO task_grams (rowid, grams) VALUES (?, ?)", list(documents))
+        change_many(conn, "INSERT INTO task_grams (rowid, grams) VALUES (?, ?)", documents)
 
 
 def remove_grams(conn: Connection, documents: Sequence[tuple[int, str]]) -> None:
     """Forget (pk, tokens); the tokens must be those that were added."""
     if documents:
-        conn.exec_driver_sql("INSERT INTO task_grams (task_grams, rowid, grams) VALUES ('delete', ?, ?)", list(documents))
+        change_many(conn, "INSERT INTO task_grams (task_grams, rowid, grams) VALUES ('delete', ?, ?)", documents)
 
 
 def match_grams(conn: Connection, wanted: Sequence[str], limit: int) -> list[int]:

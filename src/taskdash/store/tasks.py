@@ -2,17 +2,16 @@
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam
 
 from taskdash.model.records import Task
-from taskdash.store import counters, search
+from taskdash.store import counters, search, sqlite
 from taskdash.store.rows import Shape
 from taskdash.store.tables import tasks
 
 SHAPE = Shape(Task, tasks, kept_by_the_store=("pk",))
 Change = tuple[Task | None, Task]
 """(before, after); before is None for a new task."""
-_ALL = select(*SHAPE.columns)
 
 
 def load(conn: Connection, task_id: str) -> Task | None:
@@ -22,30 +21,19 @@ def load(conn: Connection, task_id: str) -> Task | None:
 
 def load_many(conn: Connection, ids: Iterable[str]) -> dict[str, Task]:
     """The known ones among `ids`, by id."""
-    found: dict[str, Task] = {}
-    wanted = list(dict.fromkeys(ids))
-    for start in range(0, len(wanted), 500):
-        query = _ALL.where(tasks.c.id.in_(wanted[start : start + 500]))
-        found.update((task.id, task) for task in SHAPE.records(conn, query))
-    return found
+    return {task.id: task for task in SHAPE.load_many(conn, tasks.c.id, ids)}
 
 
 def save(conn: Connection, changes: Sequence[Change]) -> None:
     """Insert and update tasks as (before, after); each id at most once in `changes`."""
-    SHAPE.update_changed(conn, [(before, after) for before, after in changes if before])
-    SHAPE.insert_many(conn, [after for before, after in changes if not before])
+    known = [(before, after) for before, after in changes if before]
+    new = [after for before, after in changes if not before]
+    pks = sqlite.next_pks(conn, tasks, len(new)) if new else ()
+    SHAPE.update_changed(conn, known)
+    SHAPE.insert_numbered(conn, new, pks)
     counters.add(conn, changes)
-    search.index(conn, [(before, after, pk) for (before, after), pk in zip(changes, _pks(conn, changes), strict=True)])
-
-
-def _pks(conn: Connection, changes: Sequence[Change]) -> list[int]:
-    """The pk of each; new rows have theirs from the store."""
-    new = [after.id for before, after in changes if before is None]
-    made: dict[str, int] = {}
-    for start in range(0, len(new), 500):
-        rows = conn.execute(select(tasks.c.id, tasks.c.pk).where(tasks.c.id.in_(new[start : start + 500])))
-        made.update((row[0], row[1]) for row in rows)
-    return [before.pk if before else made[after.id] for before, after in changes]
+    search.index(conn, [(before, after, before.pk) for before, after in known])
+    search.index(conn, [(None, after, pk) for after, pk in zip(new, pks, strict=True)])
 
 
 def remove(conn: Connection, removed: Sequence[Task]) -> None:
