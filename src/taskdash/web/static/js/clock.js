@@ -3,15 +3,10 @@
 
 import { word } from "./ask.js";
 import { link, linked, reconnect } from "./stream.js";
+import { now } from "./time.js";
 
-const page = document.body.dataset;
-const BEGAN = performance.now();
-const RENDERED = Number(page.now ?? Date.now());
-const ZONE_MS = Number(page.zone ?? 0) * 60_000;
+const ZONE_MS = Number(document.body.dataset.zone ?? 0) * 60_000;
 const DAY_S = 86_400;
-
-/** The server's time in ms, as far as we know it. */
-export const now = () => RENDERED + performance.now() - BEGAN;
 
 /** @param {number} s */
 function span(s) {
@@ -35,38 +30,39 @@ const SAID = { span, alarm, ago: (s) => word("ago", { time: span(s) }), left: sp
 /** `14:32:08` in the server's zone. @param {number} ms */
 export const clockText = (ms) => new Date(ms + ZONE_MS).toISOString().slice(11, 19);
 
-/** @param {Element} element @param {string} text */
+/** @param {Element | null | undefined} element @param {string} text */
 function say(element, text) {
-  if (element.textContent !== text) element.textContent = text;
+  if (element && element.textContent !== text) element.textContent = text;
 }
 
-function tickTimes() {
-  for (const time of document.querySelectorAll("time[data-tick]")) {
-    const how = time.getAttribute("data-tick") ?? "";
-    const passed = Math.floor((now() - Date.parse(time.getAttribute("datetime") ?? "")) / 1_000);
-    say(time, SAID[how](Math.max(0, how === "left" ? -passed : passed)));
-  }
-  for (const clock of document.querySelectorAll("[data-clock]")) say(clock, clockText(now()));
+/** @param {Element} time */
+function tickTime(time) {
+  const how = time.getAttribute("data-tick") ?? "";
+  const passed = Math.floor((now() - Date.parse(time.getAttribute("datetime") ?? "")) / 1_000);
+  const said = SAID[how];
+  if (said && !Number.isNaN(passed)) say(time, said(Math.max(0, how === "left" ? -passed : passed)));
 }
 
 /** The label says Live only while the stream is open (UI 8; sentry #79219). */
 export function showLink() {
-  const label = document.getElementById("link");
-  const banner = document.getElementById("disconnected");
   document.documentElement.dataset.isLink = link.state;
-  if (label) say(label, word(link.state));
+  say(document.getElementById("link"), word(link.state));
+  const banner = document.getElementById("disconnected");
   if (!banner) return;
   banner.hidden = link.state !== "lost";
-  const sentence = banner.querySelector("span");
-  if (link.state !== "lost" || !sentence) return;
-  const shownAt = clockText(now() - (Date.now() - link.heardAt));
-  const passed = Math.floor((Date.now() - link.heardAt) / 1_000);
-  say(sentence, word("disconnected", { time: alarm(passed), at: shownAt, n: link.tries }));
+  if (banner.hidden) return;
+  const silence = Date.now() - link.heardAt;
+  const values = { time: alarm(Math.floor(silence / 1_000)), at: clockText(now() - silence), n: link.tries };
+  // what is read aloud is said once; what ticks is for the eye
+  say(banner.querySelector(".vh"), word("lost at", values));
+  say(banner.querySelector("[aria-hidden]:not(svg)"), word("disconnected", values));
+  for (const place of document.querySelectorAll("[data-stopped]")) say(place, word("stopped", values));
 }
 
 function tick() {
-  tickTimes();
   showLink();
+  document.querySelectorAll("time[data-tick]").forEach(tickTime);
+  for (const clock of document.querySelectorAll("[data-clock]")) say(clock, clockText(now()));
 }
 
 /** Begin to tick. */

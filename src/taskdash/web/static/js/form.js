@@ -5,92 +5,109 @@ import { ask, here, word } from "./ask.js";
 import { parse, patch, patchParts } from "./patch.js";
 
 const TOAST_MS = 8_000;
+const GONE = new Set([403, 404]);
+const toasts = /** @type {HTMLElement} */ (document.getElementById("toasts"));
 let toastTimer = 0;
 
-/** Look again at what an action may have changed. @type {() => Promise<void>} */
+/** Look again at what an action may have changed. @type {() => Promise<unknown>} */
 let lookAgain = reload;
 
-/** A page that knows better than asking for itself says so. @param {() => Promise<void>} how */
+/** A page that knows better than asking for itself says so. @param {() => Promise<unknown>} how */
 export const afterActing = (how) => void (lookAgain = how);
 
-/** The page as it is now, in place. */
+/**
+ * The page as it is now, in place; what is there no more says so.
+ * @returns {Promise<boolean>} false when it is worth asking again
+ */
 export async function reload() {
   const answer = await ask(here());
-  if (answer.status === 200) patchParts(answer.html);
+  if (answer.status === 200 || GONE.has(answer.status)) patchParts(answer.html);
+  return answer.status > 0 && answer.status < 500;
 }
 
 /** @param {Document} html @returns {boolean} whether there was a toast in it */
 export function showToast(html) {
   const said = html.querySelector(".toast");
-  const place = document.getElementById("toasts");
-  if (!said || !place) return false;
-  place.replaceChildren(document.importNode(said, true));
+  if (!said) return false;
+  toasts.replaceChildren(document.importNode(said, true));
   waitForToast();
   return true;
 }
 
+/** It goes after 8 s in which nobody pointed at it or worked in it. */
 function waitForToast() {
   clearTimeout(toastTimer);
-  toastTimer = window.setTimeout(() => {
-    const place = document.getElementById("toasts");
-    if (place?.matches(":hover, :focus-within")) waitForToast();
-    else place?.replaceChildren();
-  }, TOAST_MS);
+  if (!toasts.matches(":hover, :focus-within")) toastTimer = window.setTimeout(() => toasts.replaceChildren(), TOAST_MS);
 }
 
-/** @param {string} text @param {string} [more] HTML of ours */
-export function say(text, more = "") {
-  const made = parse(`<div class="toast er" role="alert"><span></span>${more}</div>`);
-  /** @type {Element} */ (made.querySelector("span")).textContent = text;
+/** @param {string} text @param {Node[]} more */
+export function say(text, ...more) {
+  const made = parse(`<div class="toast er" role="alert"><svg class="i" aria-hidden="true"><use href="#i-x"/></svg><span></span></div>`);
+  const span = /** @type {Element} */ (made.querySelector("span"));
+  span.textContent = text;
+  span.after(...more);
   showToast(made);
 }
 
-/** @param {HTMLFormElement} form @param {boolean} busy */
-function setBusy(form, busy) {
-  for (const button of form.querySelectorAll("button")) button.disabled = busy;
-  form.toggleAttribute("data-is-busy", busy);
+/** @typedef {{form: HTMLFormElement, pressed: Element, url: string, body: URLSearchParams, key: string}} Act one wish, however often it is sent */
+
+/** @param {Act} act @param {boolean} busy */
+function setBusy({ form, pressed }, busy) {
+  for (const element of [form, pressed, pressed.closest("tr")]) element?.toggleAttribute("data-is-busy", busy);
 }
 
-/**
- * @param {HTMLFormElement} form @param {string} url @param {URLSearchParams} body @param {string} key
- */
-async function send(form, url, body, key) {
-  setBusy(form, true);
-  const answer = await ask(url, { method: "POST", body, headers: { "Idempotency-Key": key } });
-  setBusy(form, false);
-  if (answer.status === 0) return offerAgain(form, url, body, key);
+/** @param {Act} act */
+async function send(act) {
+  setBusy(act, true);
+  const answer = await ask(act.url, { method: "POST", body: act.body, headers: { "Idempotency-Key": act.key } });
+  setBusy(act, false);
   if (answer.go) return location.assign(answer.go);
-  if (showToast(answer.html)) return finish(form);
+  if (answer.status === 401) return undefined;
+  if (showToast(answer.html)) return finish(act.form, answer.status);
   const main = answer.html.querySelector("main");
-  const known = form.closest("main, dialog > *") ?? document.querySelector("main");
-  if (main && known) patch(known, main);
-  else say(word("failed"));
+  const known = act.form.closest("main, dialog > *") ?? document.querySelector("main");
+  if (main && known) return void patch(known, main);
+  return offerAgain(act, answer.status);
 }
 
-/** @param {HTMLFormElement} form */
-async function finish(form) {
-  form.closest("dialog")?.close();
+/** @param {HTMLFormElement} form @param {number} status */
+async function finish(form, status) {
+  if (status < 400) form.closest("dialog")?.close();
   await lookAgain();
 }
 
-/** @param {HTMLFormElement} form @param {string} url @param {URLSearchParams} body @param {string} key */
-function offerAgain(form, url, body, key) {
-  say(word("unreachable"), `<button class="small">${word("again")}</button>`);
-  document.querySelector("#toasts button")?.addEventListener("click", () => void send(form, url, body, key), { once: true });
+/** Neither done nor refused, as far as we know: the same wish may be sent again, and is done once. @param {Act} act @param {number} status */
+function offerAgain(act, status) {
+  const isWaiting = status === 0 || status === 409;
+  const button = document.createElement("button");
+  button.className = "small";
+  button.textContent = word("again");
+  button.addEventListener("click", () => void send(act), { once: true });
+  say(word(isWaiting ? "unreachable" : status === 503 ? "refuses" : "failed"), button);
+}
+
+/** 128 random bits; `crypto.randomUUID` is not there on plain http. */
+function newKey() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** @param {SubmitEvent} event */
 function onSubmit(event) {
   const form = /** @type {HTMLFormElement} */ (event.target);
   const button = /** @type {HTMLButtonElement | null} */ (event.submitter);
-  const method = button?.getAttribute("formmethod") ?? form.method;
+  const method = button?.getAttribute("formmethod") ?? form.getAttribute("method");
   if (method !== "post" || form.matches("[data-plain]") || button?.matches("[data-plain]")) return;
   event.preventDefault();
+  const pressed = button ?? form;
+  if (pressed.hasAttribute("data-is-busy")) return;
   const body = new URLSearchParams(/** @type {any} */ (new FormData(form, button)));
-  void send(form, button?.getAttribute("formaction") ?? form.action, body, crypto.randomUUID?.() ?? String(Math.random()));
+  const url = button?.getAttribute("formaction") ?? form.getAttribute("action") ?? here();
+  void send({ form, pressed, url, body, key: newKey() });
 }
 
 /** Begin to send forms ourselves. */
 export function start() {
   document.addEventListener("submit", onSubmit);
+  for (const event of ["pointerenter", "pointerleave", "focusin", "focusout"]) toasts.addEventListener(event, () => setTimeout(waitForToast));
+  if (toasts.firstElementChild) waitForToast();
 }

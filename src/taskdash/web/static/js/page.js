@@ -2,12 +2,12 @@
 // asked for again and patched in place. `data-live` on body: "*" for every event, or subjects such as "task:133 incident:*".
 
 import { reload } from "./form.js";
-import { resync, told } from "./stream.js";
+import { link, resync, told } from "./stream.js";
 
 const AT_MOST_EVERY_MS = 1_000;
 const HIDDEN_EVERY_MS = 5_000;
 const page = document.body.dataset;
-let lastAt = 0;
+let lastAt = -Infinity;
 let timer = 0;
 let isBusy = false;
 
@@ -17,13 +17,15 @@ function concerns({ subject }) {
   return wanted.includes("*") || wanted.includes(`${subject.type}:*`) || wanted.includes(`${subject.type}:${encodeURIComponent(subject.id)}`);
 }
 
+/** What failed is asked for again while the stream is open; after a cut the resync does. */
 async function refresh() {
   timer = 0;
   if (isBusy) return soon();
   isBusy = true;
-  lastAt = Date.now();
-  await reload();
+  lastAt = performance.now();
+  const isAnswered = await reload();
   isBusy = false;
+  if (!isAnswered && link.state === "live") soon();
   document.dispatchEvent(new Event("taskdash:refreshed"));
 }
 
@@ -31,7 +33,7 @@ async function refresh() {
 export function soon() {
   if (timer) return;
   const every = document.hidden ? HIDDEN_EVERY_MS : AT_MOST_EVERY_MS;
-  timer = window.setTimeout(() => void refresh(), Math.max(0, lastAt + every - Date.now()));
+  timer = window.setTimeout(() => void refresh(), Math.max(0, lastAt + every - performance.now()));
 }
 
 /** Begin to follow the events. */
@@ -40,5 +42,7 @@ export function start() {
   told((event) => concerns(event) && soon());
   resync(soon);
   const every = Number(page.every ?? 0);
-  if (every) setInterval(() => document.hidden || soon(), every * 1_000);
+  if (!every) return;
+  setInterval(() => document.hidden || soon(), every * 1_000);
+  document.addEventListener("visibilitychange", () => document.hidden || soon());
 }

@@ -1,67 +1,100 @@
 // Brings a part of the page up to date from the server's HTML, changing only what differs: focus, open menus, typed text and
 // scroll positions stay. What scripts know about an element they keep in `data-is-…` attributes, which no patch touches.
+//
+// Of a field the value that somebody typed or ticked stays by itself: the browser keeps it apart from the attribute. What is
+// sent unseen (hidden fields, buttons) is always brought up to date. Options and ticks are matched by their value, never by
+// their place, so that a list that grew does not choose somebody else.
 
-/** Attributes that belong to the person once the page is there. */
-const OWN = new Set(["open", "checked", "value", "selected"]);
+const CHOSEN = new Set(["checkbox", "radio"]);
 
-/** @param {Node} node */
+/** What makes an element the same one as before. @param {Node} node */
 function keyOf(node) {
-  return node instanceof Element ? node.getAttribute("data-key") || node.id || "" : "";
+  if (!(node instanceof Element)) return "";
+  const own = node.getAttribute("data-key") || node.id;
+  if (own) return own;
+  const value = node.getAttribute("value");
+  if (node.nodeName === "OPTION") return `option:${value ?? node.textContent}`;
+  const isChosen = node.nodeName === "INPUT" && CHOSEN.has(node.getAttribute("type") ?? "");
+  return isChosen ? `${node.getAttribute("name")}=${value}` : "";
 }
 
 /** @param {string} name */
-const isOurs = (name) => name.startsWith("data-is-") || OWN.has(name);
+const isOurs = (name) => name.startsWith("data-is-") || name === "open";
 
-/** @param {Element} from @param {Element} to */
+/** @param {Element} from @param {Element} to @returns {boolean} whether a meaning changed: titles only say it at length */
 function patchAttributes(from, to) {
+  let differs = false;
   for (const { name } of [...from.attributes]) {
-    if (!isOurs(name) && !to.hasAttribute(name)) from.removeAttribute(name);
+    if (isOurs(name) || to.hasAttribute(name)) continue;
+    from.removeAttribute(name);
+    differs = true;
   }
   for (const { name, value } of [...to.attributes]) {
-    if (!isOurs(name) && from.getAttribute(name) !== value) from.setAttribute(name, value);
+    if (isOurs(name) || from.getAttribute(name) === value) continue;
+    from.setAttribute(name, value);
+    differs ||= name !== "title";
   }
+  return differs;
 }
 
 /** @param {Node} a @param {Node} b */
 function isAlike(a, b) {
-  return a.nodeType === b.nodeType && a.nodeName === b.nodeName && keyOf(a) === keyOf(b);
+  if (a.nodeName !== b.nodeName || keyOf(a) !== keyOf(b)) return false;
+  const isField = a instanceof Element && b instanceof Element && a.hasAttribute("name");
+  return !isField || a.getAttribute("name") === b.getAttribute("name");
 }
 
-/** @param {Node} from @param {Node} to */
+/**
+ * Keyed elements that are wanted no more leave first, so that what follows them is found in its place.
+ * @param {Node} from @param {Node} to
+ */
+function removeUnwanted(from, to) {
+  const wanted = new Set([...to.childNodes].map(keyOf));
+  const gone = [...from.childNodes].filter((node) => keyOf(node) && !wanted.has(keyOf(node)));
+  for (const node of gone) from.removeChild(node);
+  return gone.length > 0;
+}
+
+/** @param {Node} from @param {Node} to @returns {boolean} */
 function patchChildren(from, to) {
+  let differs = removeUnwanted(from, to);
   const keyed = new Map([...from.childNodes].filter(keyOf).map((node) => [keyOf(node), node]));
   let at = from.firstChild;
   for (const wanted of [...to.childNodes]) {
     const key = keyOf(wanted);
     const known = key ? keyed.get(key) : at && isAlike(at, wanted) ? at : null;
-    if (!known || known.nodeName !== wanted.nodeName) {
+    if (!known || !isAlike(known, wanted)) {
       from.insertBefore(document.importNode(wanted, true), at);
+      differs = true;
       continue;
     }
+    keyed.delete(key);
     if (known === at) at = at.nextSibling;
     else from.insertBefore(known, at);
-    patch(known, wanted);
+    differs = patch(known, wanted) || differs;
   }
   while (at) {
     const next = at.nextSibling;
     from.removeChild(at);
     at = next;
+    differs = true;
   }
+  return differs;
 }
 
 /**
- * Make `from` what `to` is. Returns whether anything but our own marks differed.
+ * Make `from` what `to` is. Returns whether a meaning changed: an age that grew, or a mark of ours, is no change.
  * @param {Node} from @param {Node} to @returns {boolean}
  */
 export function patch(from, to) {
   if (from.isEqualNode(to)) return false;
-  if (from instanceof Element && to instanceof Element) {
-    patchAttributes(from, to);
-    patchChildren(from, to);
-  } else if (from.nodeValue !== to.nodeValue) {
+  if (!(from instanceof Element && to instanceof Element)) {
     from.nodeValue = to.nodeValue;
+    return true;
   }
-  return true;
+  const isMoved = patchAttributes(from, to);
+  const isRewritten = patchChildren(from, to);
+  return isMoved || (isRewritten && !to.hasAttribute("data-tick"));
 }
 
 /** @param {string} html */
