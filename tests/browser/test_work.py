@@ -99,7 +99,7 @@ async def test_claim_undo_and_release_with_one_click_each(chromium: Browser, tow
     await ada.page.reload()
     assert await ada.page.locator(".toast").count() == 0
     await ada.page.locator("button", has_text="Release").click()
-    assert await ada.page.locator("b.er").inner_text() == "Unowned"
+    await ada.sees(".owner b.er", "Unowned")
     assert ada.complaints == []
 
 

@@ -6,9 +6,15 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 Pairs = list[tuple[str, str]]
 
 
-def task(task_id: str) -> str:
-    """The page of one task."""
-    return f"/tasks/{quote(task_id, safe='')}"
+def task(task_id: str, came_from: str = "") -> str:
+    """The page of one task. `came_from`: the query of the list in which it has its neighbours."""
+    return with_query(f"/tasks/{quote(task_id, safe='')}", [("from", came_from)])
+
+
+def list_of(here: str) -> str:
+    """The query of the board that `here` shows, to come back to; empty elsewhere."""
+    path, _, query = here.partition("?")
+    return (query or "sort=risk") if path in {"/tasks", "/ui/rows"} else ""
 
 
 def service(service_id: str) -> str:

@@ -62,7 +62,7 @@ def row_view(view: View, task: Task, liveness: str | None, *, stale: bool, why: 
     said = [_said(view, reason) for reason in _telling(why)]
     return RowView(
         id=task.id,
-        href=links.task(task.id),
+        href=links.task(task.id, links.list_of(view.here)),
         name=task.name,
         url=task.url,
         description=task.description,
