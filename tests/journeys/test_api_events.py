@@ -289,6 +289,7 @@ async def test_R52_a_listener_that_never_reads_is_ended_and_costs_the_others_not
         await append(site, *(an_event(n, evidence="e" * 2_000) for n in range(MOST_PENDING // 10)))
         await take(stream, MOST_PENDING // 10)
     await eventually(lambda: len(listeners) == 1)
+    await eventually(lambda: len(site.server._server.server_state.connections) == 1)
     lazy.close()
 
 

@@ -7,7 +7,7 @@ least 1 KiB/s. After an answer that came before the end of the body, two more se
 import asyncio
 import ipaddress
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -58,6 +58,17 @@ class Connections(ServerState):
         except ValueError:
             return False
         return any(parsed in network for network in self._exempt)
+
+
+ABORT = "taskdash.abort"
+"""The ASGI extension by which a route ends a connection whose peer does not read."""
+
+
+def abort(scope: Mapping[str, Any]) -> None:
+    """Drop the connection of a request with all that it has not read (RELIABILITY R52)."""
+    extensions: Mapping[str, Any] = scope.get("extensions") or {}
+    if held := extensions.get(ABORT):
+        held["transport"].abort()
 
 
 class _Phase(Enum):
@@ -140,6 +151,7 @@ class BoundedHttp(HttpToolsProtocol):
         if sum(len(name) + len(value) for name, value in self.headers) > HEADER_BYTES:
             self._refuse(431)
         self._enter(_Phase.BODY)
+        self.scope["extensions"] = {ABORT: {"transport": self.transport}}
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

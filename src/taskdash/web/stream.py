@@ -22,6 +22,7 @@ from taskdash.model.records import Event
 from taskdash.store import events
 from taskdash.store.database import Database
 from taskdash.web import shapes
+from taskdash.web.bounds import abort
 
 COMMENT_EVERY_S = 15.0
 CHECK_EVERY_S = 1.0
@@ -103,11 +104,11 @@ class EventStream:
         self._listener = listener
         self._last = after
         self._one_at_a_time = asyncio.Lock()
+        self._is_stalled = False
         self._send: Send
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve until the client goes, may not listen any more, does not read, or the feed closes."""
-        del scope
         self._send = send
         if self._last is None:  # before the head goes out: what happens after the client sees it must not be missed
             _oldest, self._last = await self._source.db.read(events.bounds)
@@ -119,6 +120,10 @@ class EventStream:
             for part in parts:
                 part.cancel()
             await asyncio.gather(*parts, return_exceptions=True)
+        if self._is_stalled:
+            abort(scope)
+            await _gone(receive)
+            return
         with suppress(TimeoutError):
             await self._write(b"", more=False)
 
@@ -180,8 +185,12 @@ class EventStream:
             await self._write(b": still here\n\n")
 
     async def _write(self, piece: bytes, *, more: bool = True) -> None:
-        async with self._one_at_a_time, asyncio.timeout(SEND_WITHIN_S):
-            await self._send({"type": "http.response.body", "body": piece, "more_body": more})
+        try:
+            async with self._one_at_a_time, asyncio.timeout(SEND_WITHIN_S):
+                await self._send({"type": "http.response.body", "body": piece, "more_body": more})
+        except TimeoutError:
+            self._is_stalled = True
+            raise
 
 
 async def _gone(receive: Receive) -> None:
