@@ -5,6 +5,7 @@ Law: a page that one may not see is not there (404); an action that one may not 
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
@@ -53,6 +54,11 @@ def check_seen(actor: Actor, action: Action) -> None:
     """Raises NotFound for who may not see a page."""
     if not roles.may(actor, action):
         raise NotFound("there is no such page")
+
+
+def below(path: str, name: str) -> str:
+    """The page of one thing below a list; its name may hold `/`."""
+    return f"{path}/{quote(name, safe='')}"
 
 
 async def page(request: HtmlRequest, web: Web, view: View, template: str, values: Mapping[str, Any], status: int = 200) -> Html:
