@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import select
 
 from taskdash.clock import ManualClock
-from taskdash.store import accounts, idempotency
+from taskdash.store import accounts, events, idempotency, tasks
 from taskdash.store.tables import idempotency as kept
 from tests.journeys.http import PASSWORD, Person, Site, a_site
+from tests.support import a_task
 
 VIEW = {"name": "mine", "query": "status=failed"}
 
@@ -109,6 +110,36 @@ async def test_a_password_that_was_made_is_told_once_and_stored_nowhere(site: Si
     stored = b"".join(path.read_bytes() for path in site.db.path.parent.glob("taskdash.db*"))
     assert first["password"].encode() not in stored
     assert len(await site.db.read(accounts.all_users)) == 2
+
+
+async def _submit(who: Person, path: str, fields: dict[str, str], key: str) -> tuple[int, str]:
+    headers = {"Idempotency-Key": key, "X-Fragment": "/tasks"}
+    async with who.http.post(path, data={**fields, "next": "/tasks", "csrf_token": who.csrf_token}, headers=headers) as answer:
+        return answer.status, await answer.text()
+
+
+async def test_a_form_that_a_script_sends_again_is_done_once_and_gets_the_first_sentence(site: Site) -> None:
+    ada = await site.person("ada")
+    await site.db.write(lambda conn: tasks.save(conn, [(None, a_task(id="133"))]))
+    first = await _submit(ada, "/tasks/claim", {"id": "133"}, "k1")
+    assert "You claimed 133" in first[1]
+    again = await _submit(ada, "/tasks/claim", {"id": "133"}, "k1")
+    assert again == (first[0], first[1].replace(ada.csrf_token, ""))
+    claims = await site.db.read(lambda conn: events.page(conn, kind="task.claimed"))
+    assert len(claims) == 1
+    assert (await _submit(ada, "/tasks/release", {"id": "133"}, "k2"))[0] == 200
+    assert "You claimed 133" in (await _submit(ada, "/tasks/claim", {"id": "133"}, "k3"))[1]
+
+
+async def test_of_a_pages_answer_neither_the_csrf_token_nor_a_cookie_is_stored(site: Site) -> None:
+    ada = await site.person("ada")
+    await site.db.write(lambda conn: tasks.save(conn, [(None, a_task(id="133"))]))
+    assert ada.csrf_token in (await _submit(ada, "/tasks/claim", {"id": "133"}, "k1"))[1]
+    answers = await site.db.read(lambda conn: conn.execute(select(kept.c.answer)).scalars().all())
+    assert len(answers) == 1
+    assert b"You claimed 133" in answers[0]
+    assert ada.csrf_token.encode() not in answers[0]
+    assert b"set-cookie" not in answers[0].lower()
 
 
 async def test_a_key_holds_for_24_hours(tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 The key counts together with the caller and the path. Another body under the same key is 422, a repeat while the first runs
 409. Only what was done is kept: a refused request may be repeated. Sign-in, passwords and tokens never take part, and of an
 answer that is kept a password is left out.
+
+The forms of pages take part where a script sends them (`form.js`). Of their answers no cookie is kept but the sentence for the
+next page, and no CSRF token: the script sends its own with every request.
 """
 
 import hashlib
@@ -23,6 +26,7 @@ from taskdash.web.context import Web
 from taskdash.web.headers import send_problem
 
 HEADER = "Idempotency-Key"
+_TAKING_PART = ("/api/v1/", "/tasks/", "/incidents/", "/services/", "/handover")
 _NEVER = ("/api/v1/login", "/api/v1/logout", "/api/v1/me/password", "/api/v1/tokens")
 _MOST_BODY, _MOST_KEY = 1_048_576, 255
 
@@ -30,6 +34,11 @@ _MOST_BODY, _MOST_KEY = 1_048_576, 255
 class _Answer(msgspec.Struct):
     headers: list[tuple[bytes, bytes]]
     body: bytes
+
+
+class _Caller(msgspec.Struct, frozen=True):
+    name: str
+    csrf_token: bytes
 
 
 class Idempotence:
@@ -42,7 +51,7 @@ class Idempotence:
         """Answer a repeat from what was kept; else run and keep."""
         key = next((value for name, value in scope.get("headers", ()) if name == b"idempotency-key"), None)
         path = str(scope.get("path", ""))
-        if key is None or scope.get("method") != "POST" or not path.startswith("/api/v1/") or path in _NEVER:
+        if key is None or scope.get("method") != "POST" or not path.startswith(_TAKING_PART) or path in _NEVER:
             await self._app(scope, receive, send)
         elif not 1 <= len(key) <= _MOST_KEY:
             await send_problem(send, 422, f"{HEADER} must have 1 to {_MOST_KEY} bytes", field=HEADER, errid=1000)
@@ -52,29 +61,32 @@ class Idempotence:
     async def _keyed(self, scope: Scope, receive: Receive, send: Send, key: tuple[bytes, ...]) -> None:
         try:
             if caller := await self._caller(scope):
-                await self._once(scope, receive, send, (caller.encode(), *key))
+                await self._once(scope, receive, send, caller, key)
             else:
                 await self._app(scope, receive, send)
         except TaskDashError as error:
             await send_problem(send, error.status, error.detail, errid=error.errid)
 
-    async def _caller(self, scope: Scope) -> str:
-        """Whose key it is; "" for who is not signed in, and then nothing is kept."""
+    async def _caller(self, scope: Scope) -> _Caller | None:
+        """Whose key it is; None for who is not signed in, and then nothing is kept."""
         scope["litestar_app"] = self._app
         identity = await auth.identify(self._web, ASGIConnection(scope))
-        return identity.user.name if identity else ""
+        if identity is None:
+            return None
+        return _Caller(identity.user.name, identity.session.csrf_token.encode() if identity.session else b"")
 
-    async def _once(self, scope: Scope, receive: Receive, send: Send, whole_key: tuple[bytes, ...]) -> None:
+    async def _once(self, scope: Scope, receive: Receive, send: Send, caller: _Caller, key: tuple[bytes, ...]) -> None:
         body = await _read(receive)
-        name, digest = hashlib.sha256(b"\0".join(whole_key)).hexdigest(), hashlib.sha256(body).hexdigest()
+        name = hashlib.sha256(b"\0".join((caller.name.encode(), *key))).hexdigest()
+        digest = hashlib.sha256(body).hexdigest()
         now = self._web.clock.now()
         known = await self._web.db.write(lambda conn: idempotency.begin(conn, name, digest, now))
         if known:
             await _repeat(send, known, digest)
         else:
-            await self._run(scope, _Replay(body, receive), send, name)
+            await self._run(scope, _Replay(body, receive), send, name, caller)
 
-    async def _run(self, scope: Scope, receive: Receive, send: Send, name: str) -> None:
+    async def _run(self, scope: Scope, receive: Receive, send: Send, name: str, caller: _Caller) -> None:
         kept = _Answer([], b"")
         status = 500
         held: list[Message] = []
@@ -90,7 +102,7 @@ class Idempotence:
         try:
             await self._app(scope, receive, watched)
         finally:
-            await self._settle(name, status, kept)
+            await self._settle(name, status, _keepable(kept, caller))
         for message in held:
             await send(message)
 
@@ -132,14 +144,24 @@ async def _read(receive: Receive) -> bytes:
     return body
 
 
+def _keepable(answer: _Answer, caller: _Caller) -> _Answer:
+    """What may lie in the store for a day: no cookie but the sentence for the next page, no CSRF token, no password."""
+    headers = [(n, v) for n, v in answer.headers if n.lower() != b"set-cookie" or v.startswith(b"taskdash-flash=")]
+    body = answer.body.replace(caller.csrf_token, b"") if caller.csrf_token else answer.body
+    return _without_password(_with_body(headers, body))
+
+
+def _with_body(headers: list[tuple[bytes, bytes]], body: bytes) -> _Answer:
+    length = str(len(body)).encode()
+    return _Answer([(n, length if n.lower() == b"content-length" else v) for n, v in headers], body)
+
+
 def _without_password(answer: _Answer) -> _Answer:
     """A password that was made for a new account is told once and stored nowhere."""
     shown = msgspec.json.decode(answer.body) if b'"password":' in answer.body else None
     if not isinstance(shown, dict) or "password" not in shown:
         return answer
-    body = msgspec.json.encode({**shown, "password": None})
-    headers = [(n, str(len(body)).encode() if n == b"content-length" else v) for n, v in answer.headers]
-    return _Answer(headers, body)
+    return _with_body(answer.headers, msgspec.json.encode({**shown, "password": None}))
 
 
 async def _repeat(send: Send, known: Kept, digest: str) -> None:
