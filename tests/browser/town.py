@@ -55,7 +55,12 @@ async def fill(site: Site, count: int = 60) -> None:
 
 
 def _services(now: int) -> list[Service]:
-    known: dict[str, Any] = {"registered_at": now - seconds(90_000), "created_at": now, "updated_at": now, "interval_s": 10.0}
+    known: dict[str, Any] = {
+        "registered_at": now - seconds(90_000),
+        "created_at": now - seconds(90_000),
+        "updated_at": now,
+        "interval_s": 10.0,
+    }
     ill = [
         Service(
             id=key,

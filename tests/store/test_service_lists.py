@@ -4,12 +4,14 @@ import random
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from taskdash.store import service_page, services, tasks
+from taskdash.store import service_page, service_tasks, services, task_page, tasks
 from taskdash.store.database import Database
 from taskdash.store.migrations import runner
 from taskdash.store.service_page import WORST_FIRST, ServiceFilters
-from taskdash.store.task_filters import Visible
+from taskdash.store.task_filters import Filters, Visible
+from tests.store.task_world import stored
 from tests.support import NOW, a_service, a_task
 
 
@@ -55,3 +57,34 @@ async def test_services_page_worst_first_by_every_filter(tmp_path: Path, few: in
     counted = await db.read(lambda conn: service_page.counts(conn, ServiceFilters()))
     assert sum(counted.values()) == sum(1 for s in made if s.archived_at is None)
     await db.close()
+
+
+@pytest.mark.parametrize("most", [service_tasks.MOST, 0], ids=["one by one", "by what puts them at risk"])
+@pytest.mark.parametrize("visible_to", [None, Visible("ssx", ("mx",))], ids=["all", "some"])
+async def test_the_numbers_beside_a_service_are_those_of_the_list_behind_their_link(
+    tmp_path: Path, most: int, visible_to: Visible | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_tasks, "MOST", most)
+    async with stored(tmp_path, 7) as (_world, db):
+        world = await db.read(lambda conn: services.load_many(conn, [f"s{n}" for n in range(12)]))
+        found = await db.read(lambda conn: service_tasks.of_services(conn, list(world.values()), NOW, visible_to))
+        for key, counted in found.items():
+            wanted = Filters(service=(key,), visible_to=visible_to)
+            total = await db.read(lambda conn, w=wanted: task_page.count(conn, w, NOW))  # type: ignore[misc]
+            narrowed = structs.replace(wanted, at_risk=True)
+            at_risk = await db.read(lambda conn, w=narrowed: task_page.count(conn, w, NOW))  # type: ignore[misc]
+            assert counted == (total, at_risk), key
+        assert any(0 < counted.at_risk < counted.total for counted in found.values())
+
+
+async def test_types_are_counted_under_the_other_filters(tmp_path: Path) -> None:
+    async with stored(tmp_path, 7) as (_world, db):
+        made = [a_service(id="t1", type="etl", state="down"), a_service(id="t2", type="etl"), a_service(id="t3", type="web")]
+        await db.write(lambda conn: services.save(conn, made))
+        for wanted, expected in (
+            (ServiceFilters(), {"etl": 2, "web": 1}),
+            (ServiceFilters(type=("web",)), {"etl": 2, "web": 1}),
+            (ServiceFilters(type=("web",), state=("down",)), {"etl": 1}),
+            (ServiceFilters(archived=True), {}),
+        ):
+            assert await db.read(lambda conn, w=wanted: service_page.types(conn, w)) == expected  # type: ignore[misc]

@@ -65,3 +65,9 @@ def test_without_beats_there_is_nothing_to_show() -> None:
     assert shown(a_service(last_beat_at=None), NOW) == [None] * SLOTS
     assert shown(a_service(interval_s=0.0), NOW) == [None] * SLOTS
     assert shifted(a_service(interval_s=0.0), NOW, seen=True) == (1, 1)
+
+
+def test_a_beat_within_the_slack_for_jitter_is_not_missed_yet() -> None:
+    service = a_service(beat_bits=0b11, beat_known=0b11, last_beat_at=NOW)
+    assert strip_of(service, 10.9) == "##"
+    assert strip_of(service, 11.1) == "##."

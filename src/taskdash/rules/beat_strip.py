@@ -4,7 +4,7 @@ Bit 0 is the newest interval, the one of the last beat. `beat_known` is 0 where 
 """
 
 from taskdash.model.instants import Instant, seconds
-from taskdash.rules.deadlines import Timed
+from taskdash.rules.deadlines import Timed, slack_s
 
 SLOTS = 30
 _ALL = (1 << SLOTS) - 1
@@ -33,10 +33,14 @@ def slots_between(earlier: Instant, later: Instant, interval_s: float) -> int:
 
 
 def shown(service: Timed, now: Instant) -> list[bool | None]:
-    """The last 30 intervals up to `now`, oldest first: a beat came, none came, or nobody can tell."""
+    """The last 30 intervals up to `now`, oldest first: a beat came, none came, or nobody can tell.
+
+    A beat that is late by no more than the slack for jitter is not missed yet.
+    """
     if service.last_beat_at is None or not service.interval_s:
         return [None] * SLOTS
-    passed = min(SLOTS, max(0, int((now - service.last_beat_at) // seconds(service.interval_s))))
+    silent = now - service.last_beat_at - seconds(slack_s(service.interval_s))
+    passed = min(SLOTS, max(0, int(silent // seconds(service.interval_s))))
     since = 0 if service.state in {"unknown", "paused"} else (1 << passed) - 1
     bits, known = service.beat_bits << passed, service.beat_known << passed | since
     return [bool(bits >> slot & 1) if known >> slot & 1 else None for slot in reversed(range(SLOTS))]

@@ -1,6 +1,6 @@
 """One page of the services, worst first, then by id: keyset over (rank of the state, id). SPEC 8, UI 6 (Services)."""
 
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy import ColumnElement, Connection, exists, func, or_, select, union
 
 from taskdash.model.records import Service
@@ -14,6 +14,7 @@ s, t = services.c, tasks.c
 FEW = 100_000
 """So many visible tasks are read for the services that they belong to."""
 WORST_FIRST = ("down", "late", "unknown", "new", "up", "left", "paused")
+MOST_TYPES = 100
 KINDS: tuple[type, ...] = (int, str)
 
 
@@ -59,10 +60,13 @@ def counts(conn: Connection, wanted: ServiceFilters) -> dict[str, int]:
     return {row[0]: row[1] for row in conn.execute(query)}
 
 
-def types(conn: Connection) -> list[str]:
-    """The types that services have, at most 100."""
-    rows = conn.execute(select(s.type).where(s.type != "").distinct().order_by(s.type).limit(100))
-    return [row[0] for row in rows]
+def types(conn: Connection, wanted: ServiceFilters) -> dict[str, int]:
+    """How many services have which type, whatever `wanted.type` says: the 100 most frequent."""
+    conditions = _conditions(conn, structs.replace(wanted, type=()))
+    if wanted.state:
+        conditions.append(s.state.in_(wanted.state))
+    query = select(s.type, func.count()).where(s.type != "", *conditions).group_by(s.type)
+    return {row[0]: row[1] for row in conn.execute(query.order_by(func.count().desc(), s.type).limit(MOST_TYPES))}
 
 
 def _conditions(conn: Connection, wanted: ServiceFilters) -> list[ColumnElement[bool]]:
