@@ -58,9 +58,10 @@ class Feed:
         self.seq = 0
         """The last seq that was given to the subscribers."""
 
-    def wake(self) -> None:
-        """Something was committed."""
-        self._wake.set()
+    def wake(self, told: bool) -> None:
+        """Something was committed; `told`: history among it. Plain beats write none, and are most of all commits."""
+        if told:
+            self._wake.set()
 
     async def run(self) -> None:
         """Serve until cancelled; a store that fails is asked again at the next wake-up."""

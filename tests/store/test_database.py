@@ -59,7 +59,7 @@ async def test_R2_of_a_batch_only_the_refused_write_is_undone(opened: Database) 
 
 async def test_what_waits_is_committed_together(opened: Database) -> None:
     commits = []
-    opened.on_commit = lambda: commits.append(1)
+    opened.on_commit = lambda _told: commits.append(1)
     gate = threading.Event()
     first = asyncio.create_task(opened.write(lambda _conn: gate.wait(10)))
     await asyncio.sleep(0)

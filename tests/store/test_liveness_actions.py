@@ -57,7 +57,7 @@ async def ticked(db: Database, now_s: float, sight: Sight = SIGHT, answers: Mapp
 async def test_nobody_due_costs_no_write(db: Database) -> None:
     await keep(db, heard())
     commits: list[int] = []
-    db.on_commit = lambda: commits.append(1)
+    db.on_commit = lambda _told: commits.append(1)
     assert await ticked(db, 20) == Ticked()
     assert commits == []
 

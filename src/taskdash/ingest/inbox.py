@@ -24,7 +24,7 @@ CROWDED_MESSAGES, CROWDED_BYTES = 50_000, 32 * 1024 * 1024
 """With so much waiting, entrances read no more until there is room (R14, R101)."""
 AT_ONCE = 500
 """So many waiting messages start a batch whatever the pace."""
-COMMITS_A_SECOND, BURST, APART_S, LEARN_EVERY = 200.0, 1_000.0, 0.005, 64
+COMMITS_A_SECOND, BURST, APART_S, LEARN_EVERY = 200.0, 1_000.0, 0.005, 512
 PATIENCE_S, LOOK_EVERY_S = 5.0, 1.0
 
 Store = Callable[[Sequence[Message]], Awaitable[object]]
@@ -135,6 +135,8 @@ class Inbox:
         self._mark_enough()
 
     async def _sleep_until_enough(self, duration_s: float) -> None:
+        if self._enough.is_set():
+            return
         either = [asyncio.ensure_future(self._clock.sleep(duration_s)), asyncio.ensure_future(self._enough.wait())]
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)

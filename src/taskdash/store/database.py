@@ -6,8 +6,9 @@ savepoint, commits once. Functions are plain synchronous code over a Connection 
 """
 
 import asyncio
+import queue
+import sys
 import threading
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +18,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from taskdash.errors import StoreRefused, TaskDashError
-from taskdash.store import sqlite
+from taskdash.store import events, sqlite
 from taskdash.store.checkpoint import Checkpointer
 from taskdash.store.readers import Readers, resolve
 
@@ -28,6 +29,9 @@ MOST_IN_ONE_COMMIT = 512
 MOST_WAITING = 20_000
 READERS = 4
 PROBE_EVERY_S = 1.0
+SWITCH_EVERY_S = 0.0005
+"""A thread that comes back from the disk gets the interpreter after so long, not after Python's 5 ms: while the event loop is
+busy, that wait was most of a commit."""
 
 
 class _Job(Struct):
@@ -40,16 +44,16 @@ class Database:
 
     def __init__(self, path: Path, *, readers: int = READERS) -> None:
         self.path = path
-        self.on_commit: Callable[[], None] = lambda: None
-        """Called on the loop after each commit: a wake-up without data (DESIGN law 4)."""
+        self.on_commit: Callable[[bool], None] = lambda _told: None
+        """Called on the loop after each commit, with whether it wrote history: a wake-up without data (DESIGN law 4)."""
         self.on_refused: Callable[[str], None] = lambda _reason: None
         """Called on the loop with a sentence when the store refuses, with "" when it works again."""
         self.on_death: Callable[[BaseException], None] = lambda _error: None
         """Called on the loop when the writer thread ended by a mistake of ours: serve nothing rather than half (R29)."""
         self._engine = sqlite.open_engine(path)
-        self._waiting: deque[_Job] = deque()
-        self._wake = threading.Condition()
-        self._closing = False
+        self._waiting: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        """None is the end; written to on the loop only."""
+        self._closing = self._ended = False
         self._refused = False
         self._told = ""
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -60,15 +64,15 @@ class Database:
     def start(self) -> None:
         """Start the writer; call on the event loop that will use it."""
         self._loop = asyncio.get_running_loop()
+        sys.setswitchinterval(SWITCH_EVERY_S)
         self._writer.start()
         self.checkpointer.start()
         self._readers.start()
 
     async def close(self) -> None:
         """Store all that waits, then end the threads and leave no WAL behind."""
-        with self._wake:
-            self._closing = True
-            self._wake.notify()
+        self._closing = True
+        self._waiting.put(None)
         await asyncio.to_thread(self._writer.join)
         await asyncio.to_thread(self._readers.close)
         await asyncio.to_thread(self.checkpointer.close)
@@ -84,19 +88,17 @@ class Database:
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """What `work` returned, once it is durable. Raises what it raised, or StoreRefused; then nothing of it is kept."""
+        if self._closing:
+            raise StoreRefused("TaskDash is stopping; nothing was kept")
+        if self._waiting.qsize() >= MOST_WAITING:
+            raise StoreRefused("too many changes are waiting; nothing was kept")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        with self._wake:
-            if self._closing:
-                raise StoreRefused("TaskDash is stopping; nothing was kept")
-            if len(self._waiting) >= MOST_WAITING:
-                raise StoreRefused("too many changes are waiting; nothing was kept")
-            self._waiting.append(_Job(work, future))
-            self._wake.notify()
+        self._waiting.put(_Job(work, future))
         return await future
 
     def _write_loop(self) -> None:
         try:
-            while not (self._closing and not self._waiting):
+            while not self._ended:
                 self._write_until_refused()
         except BaseException as error:
             self._call(self.on_death, error)
@@ -115,15 +117,22 @@ class Database:
 
     def _next_batch(self) -> list[_Job]:
         """All that waits; a probe each second while the store refuses; nothing when closing."""
-        with self._wake:
-            while not self._waiting and not self._closing:
-                if not self._wake.wait(PROBE_EVERY_S if self._refused else None):
-                    return [_Job(_probe)]
-            return [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_IN_ONE_COMMIT))]
+        batch: list[_Job] = []
+        try:
+            while not self._ended and len(batch) < MOST_IN_ONE_COMMIT:
+                job = self._waiting.get_nowait() if batch else self._waiting.get(timeout=self._patience_s())
+                self._ended = job is None
+                batch += [job] if job else []
+        except queue.Empty:
+            return batch or [_Job(_probe)]
+        return batch
+
+    def _patience_s(self) -> float | None:
+        return PROBE_EVERY_S if self._refused else None
 
     def _commit(self, conn: Connection, batch: list[_Job]) -> StoreRefused | None:
         try:
-            sqlite.begin(conn)
+            sqlite.rows(conn, "BEGIN IMMEDIATE")
             results = [self._attempt(conn, job.work) for job in batch]
             sqlite.rows(conn, "COMMIT")
         except DBAPIError as error:
@@ -131,7 +140,7 @@ class Database:
             _roll_back(conn)
             self._settle(batch, [], refused)
             return refused
-        self._settle(batch, results, None)
+        self._settle(batch, results, None, told=events.were_appended(conn))
         return None
 
     @staticmethod
@@ -149,15 +158,15 @@ class Database:
         sqlite.rows(conn, "RELEASE work")
         return result
 
-    def _settle(self, batch: list[_Job], results: list[Any], refused: StoreRefused | None) -> None:
+    def _settle(self, batch: list[_Job], results: list[Any], refused: StoreRefused | None, *, told: bool = False) -> None:
         self._refused = refused is not None
-        self._call(self._answer, batch, results, refused)
+        self._call(self._answer, batch, results, refused, told)
 
     def _call(self, function: Callable[..., None], *arguments: Any) -> None:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(function, *arguments)
 
-    def _answer(self, batch: list[_Job], results: list[Any], refused: StoreRefused | None) -> None:
+    def _answer(self, batch: list[_Job], results: list[Any], refused: StoreRefused | None, told: bool) -> None:
         for index, job in enumerate(batch):
             # an exception of its own each: one that is raised in many places has the traceback of them all
             resolve(job.future, StoreRefused(refused.detail, **refused.extra) if refused else results[index])
@@ -166,7 +175,7 @@ class Database:
             self._told = reason
             self.on_refused(reason)
         if not refused:
-            self.on_commit()
+            self.on_commit(told)
 
 
 def _probe(conn: Connection) -> None:

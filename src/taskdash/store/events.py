@@ -13,6 +13,7 @@ from taskdash.store.tables import events, store_facts
 
 SHAPE = Shape(Event, events, json=("before", "after"))
 _NEW = Shape(NewEvent, events, json=("before", "after"))
+_APPENDED = "events were appended"
 
 
 def append(conn: Connection, new: Sequence[NewEvent]) -> None:
@@ -21,6 +22,12 @@ def append(conn: Connection, new: Sequence[NewEvent]) -> None:
         return
     sqlite.lock_event_order(conn)
     _NEW.insert_many(conn, new)
+    conn.info[_APPENDED] = True
+
+
+def were_appended(conn: Connection) -> bool:
+    """Whether this connection wrote any since it was last asked; also true when they were rolled back."""
+    return bool(conn.info.pop(_APPENDED, False))
 
 
 def after(conn: Connection, seq: int, limit: int = 500) -> list[Event]:
