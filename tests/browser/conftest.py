@@ -5,6 +5,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
 from tests.browser import town
@@ -29,6 +30,23 @@ async def chromium() -> AsyncIterator[Browser]:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         await browser.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lasting_chromium() -> AsyncIterator[Browser]:
+    """One browser for all tests of a module, for those that only look."""
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        await browser.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lasting_town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
+    """One filled site for all tests of a module, for those that only look."""
+    async with a_site(tmp_path_factory.mktemp("town"), zone=ZoneInfo("Asia/Shanghai")) as site:
+        await town.fill(site)
+        yield site
 
 
 @pytest.fixture
