@@ -1,4 +1,4 @@
-"""Every screen in both languages, both themes, at 1440 and 390: calm, accessible, within its width, no script runs. UI 10, 12."""
+"""Every screen, both languages, both themes, at 1440 and 390: calm, accessible, within its width, no script runs. UI 10, 12."""
 
 import itertools
 import re
