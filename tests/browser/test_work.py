@@ -119,8 +119,6 @@ async def test_of_two_people_who_click_claim_one_wins_and_the_other_reads_who(ch
 async def test_many_are_claimed_at_once_and_each_loss_is_told(chromium: Browser, town_site: Site) -> None:
     ada = await signed_in(chromium, town_site, "ssx", locale="en")
     await ada.page.goto("/tasks?user=none&sort=id&group=pay")
-    await ada.page.click(".foot button >> nth=0")
-    await ada.is_told("Select at least one task first.")
     boxes = await ada.page.locator("input[name=ids]").all()
     for box in boxes[:3]:
         await box.check()
@@ -128,9 +126,10 @@ async def test_many_are_claimed_at_once_and_each_loss_is_told(chromium: Browser,
     root = await town_site.again("root")
     async with root.http.post(f"/api/v1/tasks/{keys[0]}/claim", json={}) as answer:
         assert answer.status == 200
-    await ada.page.click(".foot button >> nth=0")
-    said = await ada.is_told("2 tasks claimed.")
-    assert f"root has {keys[0]}" in said
+    await ada.page.click(".bulk [data-act=claim]")
+    await ada.sees(".toast", "2 tasks claimed.")
+    said = " ".join((await ada.page.locator(".toast").inner_text()).split())
+    assert said.startswith(f"2 tasks claimed. {keys[1]} {keys[2]} Lost to root · 1 {keys[0]}")
 
 
 @WITH_AND_WITHOUT
@@ -207,23 +206,6 @@ async def test_services_show_why_and_a_lead_mutes_one(chromium: Browser, town_si
     await ada.page.locator("button", has_text="Unmute").click()
     await ada.is_told("billing is judged again from now")
     assert ada.complaints == []
-
-
-async def test_now_says_what_is_wrong_and_an_incident_is_acknowledged_and_its_tasks_claimed(
-    chromium: Browser, town_site: Site
-) -> None:
-    ada = await signed_in(chromium, town_site, "root", locale="en")
-    await ada.page.goto("/")
-    assert await ada.page.locator("h1").inner_text() == "1 thing is wrong; 1 not acknowledged"
-    assert await ada.page.locator(".badge").first.inner_text() == "1"
-    for counter in await ada.page.locator(".counter").all():
-        assert (await counter.locator(".n").inner_text()).replace(",", "").isdigit()
-    await ada.page.locator("button", has_text="Acknowledge").click()
-    await ada.is_told("Acknowledged:")
-    await ada.misses(".badge")
-    await ada.page.locator("button", has_text="Claim").click()
-    await ada.is_told("claimed")
-    await ada.misses("main button:has-text('Claim')")
 
 
 async def test_all_is_well_in_an_empty_store(chromium: Browser, tmp_path: object) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, delete, func, or_, select
+from sqlalchemy import Connection, delete, func, or_, select, update
 
 from taskdash.model.records import SavedView
 from taskdash.store.rows import Shape
@@ -32,6 +32,12 @@ def count_of(conn: Connection, user: str) -> int:
 def add(conn: Connection, view: SavedView) -> None:
     """Store a new view."""
     SHAPE.insert_many(conn, [view])
+
+
+def save(conn: Connection, view: SavedView) -> None:
+    """Store a view that has changed."""
+    values = {"name": view.name, "group_id": view.group_id, "query": view.query}
+    conn.execute(update(views).where(c.id == view.id).values(values))
 
 
 def remove(conn: Connection, view_id: str) -> None:

@@ -7,12 +7,11 @@ import msgspec
 from litestar import Request, delete, get, post
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct
-from sqlalchemy import Connection
 
-from taskdash.errors import BadField, Forbidden, NotFound
+from taskdash.actions import views as saving
+from taskdash.errors import BadField
 from taskdash.model import fields
 from taskdash.model.records import Actor, SavedView
-from taskdash.rules import roles
 from taskdash.store import views
 from taskdash.web import shapes
 from taskdash.web.context import Web
@@ -20,7 +19,6 @@ from taskdash.web.paths import opened
 from taskdash.web.problems import body_of
 from taskdash.web.shapes import Views, ViewShape
 
-MOST_EACH = 200
 _LONGEST_QUERY = 4_000
 JsonRequest = Request[Any, Any, Any]
 
@@ -47,46 +45,31 @@ async def listed(web: Web, actor: Actor) -> Views:
 async def save(request: JsonRequest, web: Web, actor: Actor) -> ViewShape:
     """Save a view."""
     view = made(await body_of(request, _bodies), actor, web.clock.now())
-
-    def add(conn: Connection) -> None:
-        if views.count_of(conn, actor.id) >= MOST_EACH:
-            raise BadField(f"name: at most {MOST_EACH} views a user; delete one first", field="name")
-        views.add(conn, view)
-
-    await web.db.write(add)
+    await saving.save(web.db, view)
     return shapes.view(view)
 
 
 def made(body: ViewBody, actor: Actor, now: int) -> SavedView:
     """The view as it will be stored. Raises BadField, or Forbidden for a group that is not the caller's."""
-    name, query = fields.check_short(body.name.strip(), "name"), body.query.lstrip("?")
+    name, query = fields.check_short(body.name.strip(), "name"), checked(body.query)
     if not name:
         raise BadField("name must not be empty", field="name")
+    saving.check_group(actor, body.group_id)
+    return SavedView(id=secrets.token_hex(8), name=name, user=actor.id, group_id=body.group_id, query=query, created_at=now)
+
+
+def checked(query: str) -> str:
+    """A query string that a view may hold. Raises BadField."""
+    query = query.lstrip("?")
     if len(query) > _LONGEST_QUERY or not query.isascii() or not query.isprintable():
         raise BadField(f"query must be a query string of at most {_LONGEST_QUERY:,} ASCII characters", field="query")
-    if body.group_id and body.group_id not in actor.groups and actor.role != "admin":
-        raise Forbidden(f"you are not in the group {fields.safe_text(body.group_id)[:64]}", field="group_id")
-    return SavedView(id=secrets.token_hex(8), name=name, user=actor.id, group_id=body.group_id, query=query, created_at=now)
+    return query
 
 
 @delete("/api/v1/views/{view_id:str}", opt={"action": "save_view"}, status_code=204)
 async def remove(web: Web, actor: Actor, view_id: str) -> None:
     """Delete a view of mine; a group's also by a lead of the group."""
-    wanted = opened(view_id)
-
-    def change(conn: Connection) -> None:
-        view = views.load(conn, wanted)
-        if view is None or not _sees(actor, view):
-            raise NotFound(f"no view has the id {wanted}")
-        if view.user != actor.id and not roles.at_least(actor.role, "lead"):
-            raise Forbidden("only its owner or a lead of its group deletes a view")
-        views.remove(conn, wanted)
-
-    await web.db.write(change)
-
-
-def _sees(actor: Actor, view: SavedView) -> bool:
-    return view.user == actor.id or (view.group_id != "" and (view.group_id in actor.groups or actor.role == "admin"))
+    await saving.remove(web.db, actor, opened(view_id))
 
 
 ROUTES: list[HTTPRouteHandler] = [listed, save, remove]

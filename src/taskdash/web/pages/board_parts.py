@@ -15,10 +15,10 @@ from taskdash.store.task_page import TaskRow
 from taskdash.web.api.tasks import filters_of
 from taskdash.web.auth import Identity
 from taskdash.web.context import Web
-from taskdash.web.pages import links
+from taskdash.web.pages import columns, links
 from taskdash.web.pages.board import values_of
 from taskdash.web.pages.frame import Html, HtmlRequest, html, page_get, page_post, view_of
-from taskdash.web.pages.task_rows import row_view
+from taskdash.web.pages.task_rows import of_list
 from taskdash.web.problems import body_of
 from taskdash.web.query import Query
 
@@ -49,16 +49,15 @@ async def rows(request: HtmlRequest, web: Web, identity: Identity) -> Html:
         return task_page.rows_of(conn, known, view.now), task_page.matching(conn, wanted, pks, view.now)
 
     found, matching = await web.db.read(read)
-    shown = [row_view(view, row.task, row.liveness, stale=row.stale, why=row.why) for row in found]
-    marked = [structs.replace(row, unmatched=each.task.pk not in matching) for row, each in zip(shown, found, strict=True)]
-    return html(request, view, "board_rows.html", {"rows": marked})
+    marked = [structs.replace(of_list(view, row), unmatched=row.task.pk not in matching) for row in found]
+    return html(request, view, "board_rows.html", {"rows": marked, "column_names": columns.names(columns.chosen(request))})
 
 
 @page_get("/ui/facets", opt={"action": "see"})
 async def facets(request: HtmlRequest, web: Web, identity: Identity) -> Html:
     """The side and the count bar of the board, and the ids that its list would have now."""
     view, pairs = await view_of(request, web, identity), links.pairs_of(request.scope["query_string"])
-    values = await values_of(web, identity.actor, view, pairs)
+    values = await values_of(web, identity.actor, view, pairs, columns.chosen(request))
     return html(request, view, "board_facets.html", values)
 
 

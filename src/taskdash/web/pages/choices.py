@@ -1,12 +1,13 @@
-"""The side of the board: views and facets, each value a link that sets or takes away this filter. Pure. UI 6 (Board)."""
+"""The facets of the board's side: each value a link that sets or takes away this filter, with its count. Pure. UI 6 (Board).
+
+Law: the number beside a link is that of exactly the rows behind it; a value that counts 0 stays, grey.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
-from urllib.parse import parse_qsl
 
 from msgspec import Struct
 
-from taskdash.model.records import SavedView
 from taskdash.store.facets import Bucket, Facets
 from taskdash.store.task_page import CAP
 from taskdash.web.pages import links, words
@@ -18,15 +19,6 @@ from taskdash.web.pages.words import Word
 PATH = "/tasks"
 LARGEST = 10
 _STATES = ("up", "late", "down", "unknown", "new", "left", "paused")
-_VIEWS = (
-    (mark("All tasks"), (), "total"),
-    (mark("At risk"), (("at_risk", "true"),), "at_risk"),
-    (mark("Unowned"), (("user", "none"),), "unowned"),
-    (mark("Mine"), (("user", "me"),), ""),
-    (mark("Stale"), (("stale", "true"),), "stale"),
-    (mark("Should run"), (("schedule", "should_run"),), "should_run"),
-)
-_PRESENTATION = ("sort", "limit", "cursor")
 
 
 class Choice(Struct, frozen=True):
@@ -42,38 +34,39 @@ class Choice(Struct, frozen=True):
 
 
 class Facet(NamedTuple):
-    """A heading and its links."""
+    """A heading and its links; `name` of the filter and `others`: values beyond the largest, to be searched for."""
 
     title: str
     choices: list[Choice]
+    name: str = ""
+    others: Sequence[str] = ()
 
 
-def facets(view: View, pairs: Pairs, counted: Facets, saved: Sequence[SavedView]) -> list[Facet]:
-    """Views, then status, liveness, group, owner, service."""
+class Known(NamedTuple):
+    """Groups and owners with tasks under no filter, largest first: those that count 0 now stay."""
+
+    groups: Sequence[str]
+    users: Sequence[str]
+
+
+def facets(view: View, pairs: Pairs, counted: Facets, known: Known) -> list[Facet]:
+    """Status, liveness, group, owner."""
+    none, unowned = view.texts("none"), view.texts("Unowned")
     return [
-        Facet(mark("Views"), _views(view, pairs, counted, saved)),
         Facet(mark("Status"), _words(pairs, "status", counted.status, words.STATUSES, words.STATUSES)),
         Facet(mark("Service state"), _words(pairs, "liveness", counted.liveness, words.STATES, _STATES)),
-        Facet(mark("Group"), _texts(pairs, "group", counted.group, view.texts("none"))),
-        Facet(mark("Owner"), _texts(pairs, "user", counted.user, view.texts("Unowned"))),
-        Facet(mark("Service"), _texts(pairs, "service", counted.service, view.texts("none"))),
+        Facet(mark("Group"), _texts(pairs, "group", counted.group, known.groups, none)),
+        Facet(
+            mark("Owner"), _texts(pairs, "user", counted.user, known.users, unowned), "user", _beyond(counted.user, known.users)
+        ),
     ]
 
 
-def _views(view: View, pairs: Pairs, counted: Facets, saved: Sequence[SavedView]) -> list[Choice]:
-    set_ = sorted(pair for pair in pairs if pair[0] not in _PRESENTATION)
-    plain = not set_
-    found = []
-    for text, filters, name in _VIEWS:
-        n = getattr(counted, name) if plain and name else -1
-        href = links.with_query(PATH, filters)
-        found.append(Choice(href, max(n, 1 if n < 0 else 0), _number(n), set_ == sorted(filters), text=view.texts(text)))
-    for one in saved:
-        query = parse_qsl(one.query)
-        whose = view.texts("yours") if view.actor and one.user == view.actor.id else one.group_id or one.user
-        is_current = set_ == sorted(pair for pair in query if pair[0] not in _PRESENTATION)
-        found.append(Choice(links.with_query(PATH, query), 1, "", is_current, text=one.name, title=whose))
-    return found
+def number(n: int) -> str:
+    """A count, exact to 10,000 (SPEC 8); nothing for one that nobody counted."""
+    if n < 0:
+        return ""
+    return f"{n:,}" if n <= CAP else f"{CAP // 1_000}k+"
 
 
 def _words(pairs: Pairs, name: str, buckets: Sequence[Bucket], table: Mapping[str, Word], order: Iterable[str]) -> list[Choice]:
@@ -84,22 +77,23 @@ def _words(pairs: Pairs, name: str, buckets: Sequence[Bucket], table: Mapping[st
     ]
 
 
-def _texts(pairs: Pairs, name: str, buckets: Sequence[Bucket], empty: str) -> list[Choice]:
+def _texts(pairs: Pairs, name: str, buckets: Sequence[Bucket], known: Sequence[str], empty: str) -> list[Choice]:
     counts = {bucket.value or "none": bucket.count for bucket in buckets}
-    values = dict.fromkeys([*list(counts)[:LARGEST], *_chosen(pairs, name)])
+    largest = list(dict.fromkeys([*counts, *(value or "none" for value in known)]))[:LARGEST]
+    values = dict.fromkeys([*largest, *_chosen(pairs, name)])
     return [_choice(pairs, name, value, counts.get(value, 0), text=empty if value == "none" else value) for value in values]
+
+
+def _beyond(buckets: Sequence[Bucket], known: Sequence[str]) -> list[str]:
+    """Values that are not among the largest."""
+    values = list(dict.fromkeys([*(bucket.value for bucket in buckets), *known]))
+    return [value for value in values[LARGEST:] if value]
 
 
 def _choice(pairs: Pairs, name: str, value: str, n: int, word: Word | None = None, text: str = "") -> Choice:
     href = links.with_query(PATH, links.toggled(pairs, name, value))
-    return Choice(href, n, _number(n), (name, value) in pairs, word, text, value if len(text) > 16 else "")
+    return Choice(href, n, number(n), (name, value) in pairs, word, text, value if len(text) > 16 else "")
 
 
 def _chosen(pairs: Pairs, name: str) -> list[str]:
     return [value for key, value in pairs if key == name]
-
-
-def _number(n: int) -> str:
-    if n < 0:
-        return ""
-    return f"{n:,}" if n <= CAP else f"{CAP // 1_000}k+"

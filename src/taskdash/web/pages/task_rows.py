@@ -9,9 +9,12 @@ from taskdash.model.instants import Instant
 from taskdash.model.records import Task
 from taskdash.rules import roles
 from taskdash.rules.risk import Reason
+from taskdash.store.task_page import TaskRow
 from taskdash.web.pages import links, times, words
 from taskdash.web.pages.render import View
 from taskdash.web.pages.words import Word
+
+_CLOCK_TIME = len("HH:MM")
 
 
 class Said(NamedTuple):
@@ -52,14 +55,21 @@ class RowView(Struct, frozen=True, kw_only=True):
     at_risk: bool
     may_claim: bool
     may_release: bool
-    section: str = ""
+    may_assign: bool = False
+    may_pin: bool = False
+    unowned_since: Instant | None = None
+    absent: str = ""
+    """Why the owner does not look after it: `away`, `disabled`."""
+    flapping: bool = False
     unmatched: bool = False
     """It is shown, but the filters do not want it any more (UI 6, row marks)."""
 
 
-def row_view(view: View, task: Task, liveness: str | None, *, stale: bool, why: Sequence[Reason]) -> RowView:
+def row_view(
+    view: View, task: Task, liveness: str | None, *, stale: bool, why: Sequence[Reason], flapping: bool = False
+) -> RowView:
     """The row of one task. `liveness`: the state of its service; `why`: what puts it at risk."""
-    said = [_said(view, reason) for reason in _telling(why)]
+    said = [_said(view, reason, task) for reason in _telling(why)]
     return RowView(
         id=task.id,
         href=links.task(task.id, links.list_of(view.here)),
@@ -88,22 +98,41 @@ def row_view(view: View, task: Task, liveness: str | None, *, stale: bool, why: 
         at_risk=bool(why),
         may_claim=not task.user and _may(view, "claim", task),
         may_release=bool(task.user) and _may(view, "release", task),
+        may_assign=_may(view, "assign", task),
+        may_pin=_may(view, "pin", task),
+        unowned_since=None if task.user else task.user_since or task.created_at,
+        absent=next((each.reason for each in why if each.reason in {"away", "disabled"}), ""),
+        flapping=flapping,
     )
 
 
+def of_list(view: View, row: TaskRow) -> RowView:
+    """The row of one task of the list."""
+    return row_view(view, row.task, row.liveness, stale=row.stale, why=row.why, flapping=row.flapping)
+
+
+_WEIGHT = ("failed", "should_run", "stale", "down", "unknown", "disabled", "away", "late")
+
+
 def _telling(why: Sequence[Reason]) -> list[Reason]:
-    """A stale task of a service that is down says it once: the state of the service stands beside it."""
-    is_stale = any(each.reason == "stale" for each in why)
-    return [each for each in why if not (is_stale and each.reason in {"down", "unknown"})]
+    """The gravest first. What the state of the service beside it says already is not said again: down and unknown of a
+    stale task, late when anything else is wrong."""
+    words_ = {each.reason for each in why}
+    said = {"down", "unknown"} if "stale" in words_ else set()
+    if len(words_) > 1:
+        said.add("late")
+    return sorted((each for each in why if each.reason not in said), key=lambda each: _WEIGHT.index(each.reason))
 
 
 def _may(view: View, action: roles.Action, task: Task) -> bool:
     return view.actor is not None and roles.may(view.actor, action, task)
 
 
-def _said(view: View, reason: Reason) -> Said:
+def _said(view: View, reason: Reason, task: Task) -> Said:
     word = words.word(words.REASONS, reason.reason)
-    return Said(word.tone, view.texts(word.text), reason.since)
+    if reason.reason == "should_run" and len(task.start_time) == _CLOCK_TIME:
+        return Said(word.tone, view.texts("should run since %(time)s", time=task.start_time))
+    return Said(word.tone, view.texts(word.text), None if reason.reason == "late" else reason.since)
 
 
 def _with_span(view: View, said: Said) -> str:

@@ -51,7 +51,7 @@ REASONS = {
     "unknown": Word("un", "diamond", mark("service unknown")),
     "stale": Word("wa", "tri", mark("stale")),
     "failed": Word("er", "x", mark("failed")),
-    "should_run": Word("er", "tri", mark("should run")),
+    "should_run": Word("wa", "tri", mark("should run")),
     "disabled": Word("wa", "user", mark("owner disabled")),
     "away": Word("wa", "user", mark("owner away")),
 }
@@ -148,6 +148,16 @@ SCRIPT = {
     "again": mark("Try again"),
     "update": mark("%(n)s update"),
     "updates": mark("%(n)s updates"),
+    "just now": mark("just now"),
+    "unmatched": mark("no longer matches"),
+    "kept one": mark("%(n)s no longer matches, kept until you apply"),
+    "kept": mark("%(n)s no longer match, kept until you apply"),
+    "picked one": mark("%(n)s selected"),
+    "picked": mark("%(n)s selected"),
+    "picked all": mark("All %(n)s that the filter finds"),
+    "all unowned": mark("all unowned"),
+    "all of": mark("all held by %(who)s"),
+    "in group": mark("of the group %(group)s"),
 }
 """What scripts say, by the name that they use."""
 

@@ -4,7 +4,10 @@ import * as board from "./board.js";
 import * as clock from "./clock.js";
 import * as copy from "./copy.js";
 import * as form from "./form.js";
+import * as held from "./held.js";
+import * as menus from "./menus.js";
 import * as page from "./page.js";
+import * as select from "./select.js";
 import * as stream from "./stream.js";
 
-for (const module of [copy, form, board, page, clock, stream]) module.start();
+for (const module of [copy, form, board, held, menus, page, select, clock, stream]) module.start();

@@ -9,18 +9,23 @@ import { resync, told } from "./stream.js";
 const ROWS_EVERY_MS = 250;
 const HIDDEN_EVERY_MS = 1_000;
 const COUNTS_EVERY_MS = 5_000;
+const CHANGED_MS = 2_000;
 const MOST_IDS = 200;
 
 /** @type {Set<string>} */
 const dirty = new Set();
-let rowsAt = 0;
+/** Ends of the tints, by row. @type {WeakMap<Element, number>} */
+const tints = new WeakMap();
+let rowsAt = -Infinity;
 let rowsTimer = 0;
-let countsAt = 0;
+let countsAt = -Infinity;
 let countsTimer = 0;
 
-const rows = () => /** @type {HTMLTableRowElement[]} */ ([...document.querySelectorAll("tr[data-task]")]);
+/** @param {string} name */
+const tell = (name) => document.dispatchEvent(new Event(name));
+export const rows = () => /** @type {HTMLTableRowElement[]} */ ([...document.querySelectorAll("tr[data-task]")]);
 /** @param {Element} row */
-const idOf = (row) => row.getAttribute("data-task") ?? "";
+export const idOf = (row) => row.getAttribute("data-task") ?? "";
 
 /** @param {import("./stream.js").Told} event */
 function hear({ subject }) {
@@ -35,19 +40,19 @@ function hear({ subject }) {
 function rowsSoon() {
   if (rowsTimer) return;
   const every = document.hidden ? HIDDEN_EVERY_MS : ROWS_EVERY_MS;
-  rowsTimer = window.setTimeout(() => void refreshRows(), Math.max(0, rowsAt + every - Date.now()));
+  rowsTimer = window.setTimeout(() => void refreshRows(), Math.max(0, rowsAt + every - performance.now()));
 }
 
 function countsSoon() {
   if (countsTimer) return;
-  countsTimer = window.setTimeout(() => void refreshCounts(), Math.max(0, countsAt + COUNTS_EVERY_MS - Date.now()));
+  countsTimer = window.setTimeout(() => void refreshCounts(), Math.max(0, countsAt + COUNTS_EVERY_MS - performance.now()));
 }
 
 /** Ask for the rows that may have changed and show them where they are. */
 async function refreshRows() {
   const ids = [...dirty].slice(0, MOST_IDS);
   for (const id of ids) dirty.delete(id);
-  rowsAt = Date.now();
+  rowsAt = performance.now();
   const body = JSON.stringify({ ids });
   const answer = await ask(`/ui/rows${location.search}`, { method: "POST", body, headers: { "Content-Type": "application/json" } });
   if (answer.status === 200) showRows(ids, answer.html);
@@ -59,38 +64,73 @@ async function refreshRows() {
 /** @param {string[]} ids @param {Document} html */
 function showRows(ids, html) {
   const found = new Map([...html.querySelectorAll("tr[data-task]")].map((row) => [idOf(row), row]));
-  for (const row of rows().filter((each) => ids.includes(idOf(each)))) {
-    const fresh = found.get(idOf(row));
-    row.toggleAttribute("data-is-unmatched", !fresh || fresh.hasAttribute("data-unmatched"));
-    if (fresh && patch(row, fresh)) tint(row);
-  }
-  document.dispatchEvent(new Event("taskdash:rows"));
+  const asked = new Set(ids);
+  for (const row of rows().filter((each) => asked.has(idOf(each)))) showRow(row, found.get(idOf(row)));
+  showKept();
+  tell("taskdash:rows");
 }
 
-/** @param {Element} row */
-function tint(row) {
+/** @param {HTMLTableRowElement} row @param {Element | undefined} fresh */
+function showRow(row, fresh) {
+  row.toggleAttribute("data-is-unmatched", !fresh || fresh.hasAttribute("data-unmatched"));
+  if (!fresh) {
+    const why = row.querySelector(".b-why");
+    if (why) why.textContent = word("unmatched");
+    return;
+  }
+  const time = row.querySelector(".b-updated time");
+  const before = time?.getAttribute("datetime");
+  const focused = row.contains(document.activeElement) ? document.activeElement : null;
+  if (patch(row, fresh)) tint(row, time?.getAttribute("datetime") !== before ? time : null);
+  if (focused && !focused.isConnected) /** @type {HTMLElement | null} */ (row.querySelector(".act :is(button, a)"))?.focus();
+}
+
+/** Show for two seconds that it has changed. @param {Element} row @param {Element | null | undefined} time of the change */
+function tint(row, time) {
   row.removeAttribute("data-is-changed");
   void row.getBoundingClientRect();
   row.setAttribute("data-is-changed", "");
-  window.setTimeout(() => row.removeAttribute("data-is-changed"), 2_000);
+  if (time) sayJustNow(time);
+  window.clearTimeout(tints.get(row));
+  tints.set(row, window.setTimeout(() => row.removeAttribute("data-is-changed"), CHANGED_MS));
+}
+
+/** @param {Element} time */
+function sayJustNow(time) {
+  time.setAttribute("data-is-new", "");
+  time.setAttribute("data-tick", "just now");
+  time.textContent = word("just now");
+  window.setTimeout(() => {
+    time.removeAttribute("data-is-new");
+    time.setAttribute("data-tick", "ago");
+  }, CHANGED_MS);
+}
+
+/** How many rows are shown although the filters want them no more. */
+function showKept() {
+  const n = document.querySelectorAll("tr[data-is-unmatched]").length;
+  const place = document.getElementById("kept");
+  if (place) place.textContent = n ? word(n === 1 ? "kept one" : "kept", { n }) : "";
 }
 
 /** Counts, facets, and what the list would be now. */
 async function refreshCounts() {
-  countsAt = Date.now();
+  countsAt = performance.now();
   const answer = await ask(`/ui/facets${location.search}`);
   countsTimer = 0;
   if (answer.status !== 200) return countsSoon();
   patchParts(answer.html);
+  showKept();
   showPending();
-  document.dispatchEvent(new Event("taskdash:counts"));
+  tell("taskdash:counts");
 }
 
 /** How many rows applying would add, take away or move. @param {string[]} shown @param {string[]} wanted */
 export function differences(shown, wanted) {
   const here = new Set(shown);
   const there = new Set(wanted);
-  const common = wanted.filter((id) => here.has(id)).map((id) => shown.indexOf(id));
+  const places = new Map(shown.map((id, place) => [id, place]));
+  const common = wanted.filter((id) => here.has(id)).map((id) => places.get(id) ?? 0);
   const gone = shown.filter((id) => !there.has(id)).length;
   return Math.max(gone, wanted.length - common.length) + common.length - longestRise(common);
 }
@@ -112,23 +152,23 @@ function showPending() {
   const button = /** @type {HTMLElement | null} */ (document.getElementById("apply"));
   if (!button) return;
   button.hidden = n === 0;
-  const text = word(n === 1 ? "update" : "updates", { n });
   const label = button.querySelector("span");
-  if (label) label.textContent = text;
+  if (label) label.textContent = word(n === 1 ? "update" : "updates", { n });
 }
 
 /** Show the list as it is now. */
 async function apply() {
   await reload();
   for (const row of rows()) row.removeAttribute("data-is-unmatched");
+  showKept();
   showPending();
-  document.dispatchEvent(new Event("taskdash:rows"));
+  tell("taskdash:rows");
 }
 
 async function lookAtAll() {
   rows().forEach((row) => dirty.add(idOf(row)));
   if (dirty.size) await refreshRows();
-  countsAt = 0;
+  countsAt = -Infinity;
   await refreshCounts();
 }
 
@@ -138,5 +178,7 @@ export function start() {
   told(hear);
   resync(() => void lookAtAll());
   afterActing(lookAtAll);
-  document.getElementById("apply")?.addEventListener("click", () => void apply());
+  document.addEventListener("click", (event) => {
+    if (event.target instanceof Element && event.target.closest("#apply")) void apply();
+  });
 }
