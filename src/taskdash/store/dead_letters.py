@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, func, insert, select
 
+from taskdash.model.instants import Instant
 from taskdash.model.records import DeadLetter
 from taskdash.store.rows import Shape
 from taskdash.store.tables import dead_letters
@@ -36,6 +37,12 @@ def load(conn: Connection, letter_id: int) -> DeadLetter | None:
     row = conn.execute(select(*SHAPE.columns).where(dead_letters.c.id == letter_id)).mappings().first()
     letter: DeadLetter | None = SHAPE.record_of(row) if row else None
     return letter
+
+
+def times(conn: Connection, since: Instant) -> list[Instant]:
+    """When those that are kept came, of the ones since then, oldest first."""
+    query = select(dead_letters.c.at).where(dead_letters.c.at >= since).order_by(dead_letters.c.id)
+    return list(conn.execute(query).scalars())
 
 
 def by_reason(conn: Connection) -> list[tuple[str, int]]:

@@ -10,149 +10,134 @@ from taskdash.actions import bulk
 from taskdash.actions import incidents as incident_actions
 from taskdash.actions.bulk import Item
 from taskdash.errors import TaskDashError
-from taskdash.model.records import Actor, Event, Incident, Service
-from taskdash.rules import roles
-from taskdash.store import events, facets, incidents, service_page, task_page
-from taskdash.store.facets import Facets
-from taskdash.store.service_page import ServiceFilters
-from taskdash.store.task_filters import Filters
+from taskdash.health import Inputs
+from taskdash.model.records import Event
+from taskdash.store import events, task_page
+from taskdash.store.task_filters import NONE
 from taskdash.store.task_page import CAP
 from taskdash.web import visible
 from taskdash.web.api.incidents import find
+from taskdash.web.api.tasks import filters_of
 from taskdash.web.auth import Identity
 from taskdash.web.context import Web
-from taskdash.web.pages import links, sentences, times, words
-from taskdash.web.pages.board import capped, number
+from taskdash.web.pages import activity, incident_cards, lanes, links, recent, sentences, situation, watching
+from taskdash.web.pages.activity import Names
+from taskdash.web.pages.board import capped
 from taskdash.web.pages.frame import Html, HtmlRequest, fields_of, go, html, page_get, page_post, view_of
-from taskdash.web.pages.lines import lines
+from taskdash.web.pages.recent import Recent
 from taskdash.web.pages.render import Flash, View
+from taskdash.web.pages.situation import Reader, Situation
 from taskdash.web.pages.texts import Texts, mark
-from taskdash.web.visible import visible_to
+from taskdash.web.query import Query
 
-_INCIDENTS, _WATCHED, _LINES, _NAMED = 50, 20, 14, 12
-_WATCHED_STATES = ("late", "unknown")
+_LINES = 12
+_UNOWNED, _AT_RISK = ("user", NONE), ("at_risk", "true")
+_COUNTERS = (
+    (mark("At risk"), "er", _AT_RISK, _UNOWNED),
+    (mark("Unowned"), "er", _UNOWNED, _AT_RISK),
+    (mark("Failed"), "er", ("status", "failed"), _UNOWNED),
+    (mark("Stale"), "wa", ("stale", "true"), _UNOWNED),
+    (mark("Should run"), "wa", ("schedule", "should_run"), _UNOWNED),
+)
+"""Text, colour, the filter that is counted, and the one of its fact: how many of these."""
 
 
 class Seen(Struct, frozen=True):
-    """What the page is made of. `incidents`: with (tasks, unowned) each."""
+    """What the page is made of. `counted`: each counter and its fact."""
 
-    incidents: list[tuple[Incident, int, int]]
-    watched: list[Service]
-    states: dict[str, int]
-    counts: Facets
+    situation: Situation
+    recent: Recent
+    counted: list[tuple[int, int]]
     events: list[Event]
+    names: Names
 
 
 @page_get("/", opt={"action": "see"})
 async def now(request: HtmlRequest, web: Web, identity: Identity) -> Html:
     """What is wrong now."""
-    view, actor = await view_of(request, web, identity), identity.actor
-    seen = await web.db.read(lambda conn: _read(conn, view, actor, web))
-    return html(request, view, "now.html", _values(view, actor, seen))
+    view = await view_of(request, web, identity)
+    reader = Reader(identity.actor, web.visibility, view.now)
+    seen = await web.db.read(lambda conn: _read(conn, reader))
+    return html(request, view, "now.html", _values(view, seen, web))
 
 
-def _read(conn: Connection, view: View, actor: Actor, web: Web) -> Seen:
-    opened = incidents.page(conn, states=("open", "acknowledged"), limit=_INCIDENTS)
-    mine = visible.of_incidents(conn, opened, actor, web.visibility)
-    mine.sort(key=lambda incident: (incident.state != "open", -incident.opened_at))
-    restriction = visible_to(actor, web.visibility)
-    watched = service_page.page(conn, ServiceFilters(state=_WATCHED_STATES, visible_to=restriction), _WATCHED).services
-    told = {service_id for incident in mine for service_id in incident.services}
+def _read(conn: Connection, reader: Reader) -> Seen:
+    told = visible.of_events(conn, events.page(conn, limit=_LINES), reader.actor, reader.visibility)
     return Seen(
-        [(incident, *incidents.effects(conn, incident)) for incident in mine],
-        [service for service in watched if service.id not in told],
-        service_page.counts(conn, ServiceFilters(visible_to=restriction)),
-        facets.facets(conn, Filters(visible_to=restriction), view.now),
-        visible.of_events(conn, events.page(conn, limit=_LINES), actor, web.visibility),
+        situation.read(conn, reader),
+        recent.read(conn, reader),
+        [_counted(conn, reader, pair, narrowed) for _text, _tone, pair, narrowed in _COUNTERS],
+        told,
+        activity.names(conn, told),
     )
 
 
-def _values(view: View, actor: Actor, seen: Seen) -> dict[str, Any]:
-    texts, services = view.texts, sum(seen.states.values())
+def _counted(conn: Connection, reader: Reader, *pairs: tuple[str, str]) -> tuple[int, int]:
+    """The counter and its fact, by the query of the rows behind their links."""
+    whole, part = (filters_of(Query.of_pairs(pairs[:n]), reader.actor, reader.visibility) for n in (1, 2))
+    count = task_page.count(conn, whole, reader.now)
+    return count, task_page.count(conn, part, reader.now) if count else 0
+
+
+def _values(view: View, seen: Seen, web: Web) -> dict[str, Any]:
+    told, texts = seen.situation, view.texts
+    inputs: Inputs = web.inputs
     return {
-        "headline": _headline(view, seen, services),
+        "headline": headline(view, told),
         "totals": texts(
             "%(up)s of %(services)s services are up; %(owned)s of %(tasks)s tasks have an owner.",
-            up=seen.states.get("up", 0),
-            services=services,
-            owned=number(max(0, seen.counts.total - seen.counts.unowned)),
-            tasks=number(seen.counts.total),
+            up=f"{told.states.get('up', 0):,}",
+            services=f"{told.services:,}",
+            owned=_number(max(0, told.counts.total - told.counts.unowned)),
+            tasks=_number(told.counts.total),
         ),
-        "incidents": [_incident(view, actor, *each) for each in seen.incidents],
-        "watching": [_watched(view.texts, service) for service in seen.watched],
-        "counters": _counters(seen.counts),
-        "events": lines(texts, seen.events, view.zone),
-        "may_acknowledge": roles.may(actor, "acknowledge"),
+        "incidents": [incident_cards.card(view, each, web.limits) for each in told.incidents],
+        "watching": [watching.watched(view, service, inputs, web.limits) for service in told.watched],
+        "lanes": recent.lanes_of(view, seen.recent, told.services),
+        "axis": lanes.axis(recent.frame_of(view, seen.recent)),
+        "ended": recent.ended_text(view, seen.recent.ended),
+        "counters": [_counter(texts, row, n) for row, n in zip(_COUNTERS, seen.counted, strict=True)],
+        "events": activity.shorts(texts, seen.events, seen.names, view.zone),
     }
 
 
-def _headline(view: View, seen: Seen, services: int) -> str:
-    texts, wrong = view.texts, len(seen.incidents)
-    if not wrong and seen.counts.at_risk:
-        at_risk = min(seen.counts.at_risk, CAP)
+def headline(view: View, told: Situation) -> str:
+    """What is wrong, in one sentence with both numbers."""
+    texts, wrong = view.texts, len(told.incidents)
+    if not wrong and told.counts.at_risk:
+        at_risk = min(told.counts.at_risk, CAP)
         said = texts.plural(
             "No incident is open; %(n)s task is at risk", "No incident is open; %(n)s tasks are at risk", at_risk
         )
-        return capped(seen.counts.at_risk, said)
+        return capped(told.counts.at_risk, said)
     if not wrong:
-        return texts("All well · %(services)s services, %(tasks)s tasks", services=services, tasks=number(seen.counts.total))
-    unseen = sum(incident.state == "open" for incident, _, _ in seen.incidents)
+        services = texts.plural("%(n)s service", "%(n)s services", told.services)
+        tasks = texts.plural("%(n)s task", "%(n)s tasks", min(told.counts.total, CAP))
+        return texts("All well · %(services)s, %(tasks)s", services=services, tasks=capped(told.counts.total, tasks) or tasks)
     said = texts.plural("%(n)s thing is wrong", "%(n)s things are wrong", wrong)
+    unseen = told.unacknowledged
     return said + (texts("; %(n)s not acknowledged", n=unseen) if unseen else texts("; somebody looks after each"))
 
 
-def _incident(view: View, actor: Actor, incident: Incident, tasks: int, unowned: int) -> dict[str, Any]:
-    texts = view.texts
-    affected = texts.plural("%(n)s task affected", "%(n)s tasks affected", tasks) if tasks else ""
-    nobodys = texts.plural("%(n)s unowned", "%(n)s unowned", unowned) if unowned else ""
-    may_claim = unowned and roles.may(actor, "claim")
-    reminder = incident.next_reminder_at if incident.state == "open" else None
+def _number(n: int) -> str:
+    return capped(n, f"{min(n, CAP):,}") or "0"
+
+
+def _counter(texts: Texts, row: Any, counted: tuple[int, int]) -> dict[str, Any]:
+    text, tone, pair, narrowed = row
+    n, fact = counted
+    if narrowed == _UNOWNED:
+        said = texts.plural("%(n)s unowned", "%(n)s unowned", min(fact, CAP))
+    else:
+        said = texts.plural("%(n)s at risk", "%(n)s at risk", min(fact, CAP))
     return {
-        "id": incident.id,
-        "word": words.word(words.INCIDENTS, incident.kind),
-        "sentence": texts.told(incident.sentence),
-        "evidence": texts.told(incident.evidence),
-        "open": incident.state == "open",
-        "state_text": acknowledged(view, incident),
-        "since": texts("for %(time)s", time=times.alarming(texts, incident.opened_at, view.now)),
-        "effect": ", ".join(part for part in (affected, nobodys) if part),
-        "reminder": texts("reminder at %(time)s", time=times.short(reminder, view.now, view.zone)) if reminder else "",
-        "services": [{"id": key, "href": links.service(key)} for key in incident.services[:_NAMED]],
-        "more": texts("and %(n)s more", n=len(incident.services) - _NAMED) if len(incident.services) > _NAMED else "",
-        "claim_text": texts.plural("Claim %(n)s task", "Claim %(n)s tasks", unowned) if may_claim else "",
+        "text": text,
+        "count": _number(n),
+        "tone": tone if n else "mu",
+        "href": links.with_query("/tasks", [pair]),
+        "fact": capped(fact, said) if fact else "",
+        "fact_href": links.with_query("/tasks", [pair, narrowed]),
     }
-
-
-def acknowledged(view: View, incident: Incident) -> str:
-    """Who looks after it since when; or that nobody does."""
-    if incident.state == "open" or incident.acknowledged_at is None:
-        return view.texts("Not acknowledged")
-    at = times.short(incident.acknowledged_at, view.now, view.zone)
-    return view.texts("Acknowledged by %(who)s at %(time)s", who=incident.acknowledged_by, time=at)
-
-
-def _watched(texts: Texts, service: Service) -> dict[str, Any]:
-    return {
-        "word": words.word(words.STATES, service.state),
-        "href": links.service(service.id),
-        "name": service.name or service.id,
-        "evidence": texts.told(service.evidence),
-    }
-
-
-def _counters(counts: Facets) -> list[dict[str, Any]]:
-    failed = next((bucket.count for bucket in counts.status if bucket.value == "failed"), 0)
-    rows = (
-        (mark("At risk"), counts.at_risk, "er", ("at_risk", "true")),
-        (mark("Unowned"), counts.unowned, "er", ("user", "none")),
-        (mark("Failed"), failed, "er", ("status", "failed")),
-        (mark("Stale"), counts.stale, "wa", ("stale", "true")),
-        (mark("Should run"), counts.should_run, "wa", ("schedule", "should_run")),
-    )
-    return [
-        {"text": text, "count": number(n), "tone": tone if n else "mu", "href": links.with_query("/tasks", [pair])}
-        for text, n, tone, pair in rows
-    ]
 
 
 @page_post("/incidents/acknowledge", opt={"action": "acknowledge"})
@@ -173,11 +158,13 @@ async def claim(request: HtmlRequest, web: Web, identity: Identity) -> Html:
     """Claim the tasks of an incident that nobody holds."""
     fields, view = await fields_of(request), await view_of(request, web, identity)
     back, wanted, actor = fields.get("next", ["/"])[0], fields.get("id", [""])[0], identity.actor
+    reader = Reader(actor, web.visibility, view.now)
 
     def free(conn: Connection) -> list[Item]:
-        services = find(conn, wanted, actor, web.visibility).services[:500]
-        filters = Filters(service=services, user=("none",), visible_to=visible_to(actor, web.visibility))
-        return [Item(key) for key in task_page.ids(conn, filters, view.now, bulk.MOST_ITEMS)] if services else []
+        incident = find(conn, wanted, actor, web.visibility)
+        if not incident.services:
+            return []
+        return [Item(key) for key in task_page.ids(conn, situation.claimable(incident, reader), view.now, bulk.MOST_ITEMS)]
 
     try:
         items = await web.db.read(free)

@@ -1,0 +1,99 @@
+"""What happened in the last 30 minutes, read for the lanes of Now: a bounded number of events, whatever happened. UI 6."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+from sqlalchemy import Connection
+
+from taskdash.model.instants import Instant
+from taskdash.model.records import Event, Incident, Service
+from taskdash.store import dead_letters, events, incidents, service_page, services
+from taskdash.store.service_page import ServiceFilters
+from taskdash.web import visible
+from taskdash.web.pages import lanes
+from taskdash.web.pages.incident_cards import LETTERS
+from taskdash.web.pages.lanes import BAD, WINDOW, Frame, Lane
+from taskdash.web.pages.render import View
+from taskdash.web.pages.situation import Reader
+
+MOST_LANES, MOST_EVENTS, MOST_INCIDENTS = 8, 1_000, 100
+_KINDS = ("service.state", "service.paused")
+
+
+class Recent(Struct, frozen=True):
+    """Changes of state by service (oldest first), the services with a lane, how many others changed, and the rest."""
+
+    known_from: Instant
+    changes: dict[str, list[Event]]
+    services: list[Service]
+    others_changed: int
+    lost: list[Incident]
+    ended: list[Incident]
+    letters: list[Instant]
+
+
+def read(conn: Connection, reader: Reader) -> Recent:
+    """What the reader may see of the last 30 minutes."""
+    start = reader.now - WINDOW
+    known_from, changes = _changes(conn, reader, start)
+    ill = service_page.page(conn, ServiceFilters(state=BAD, visible_to=reader.restriction), MOST_LANES).services
+    fallen = [key for key, told in changes.items() if any(e.after.get("state") in BAD for e in told)]
+    newest_first = sorted(fallen, key=lambda key: -changes[key][-1].at)
+    wanted = list(dict.fromkeys([*(service.id for service in ill), *newest_first]))
+    known = services.load_many(conn, wanted[:MOST_LANES])
+    return Recent(
+        known_from,
+        changes,
+        [known[key] for key in wanted[:MOST_LANES] if key in known],
+        len(wanted[MOST_LANES:]),
+        _overlapping(conn, reader, start),
+        _ended(conn, reader, start),
+        dead_letters.times(conn, start),
+    )
+
+
+def _changes(conn: Connection, reader: Reader, start: Instant) -> tuple[Instant, dict[str, list[Event]]]:
+    """(from when on all changes were read, the changes by service)."""
+    known_from, found = start, list[Event]()
+    for kind in _KINDS:
+        told = events.page(conn, kind=kind, limit=MOST_EVENTS)
+        if len(told) == MOST_EVENTS:
+            known_from = max(known_from, told[-1].at)
+        found += [event for event in told if event.at >= start]
+    by_service: dict[str, list[Event]] = {}
+    for event in sorted(visible.of_events(conn, found, reader.actor, reader.visibility), key=lambda event: event.seq):
+        by_service.setdefault(event.subject_id, []).append(event)
+    return known_from, by_service
+
+
+def _overlapping(conn: Connection, reader: Reader, start: Instant) -> list[Incident]:
+    found = incidents.page(conn, kinds=("input",), limit=MOST_INCIDENTS)
+    mine = visible.of_incidents(conn, found, reader.actor, reader.visibility)
+    return [incident for incident in mine if incident.resolved_at is None or incident.resolved_at > start]
+
+
+def _ended(conn: Connection, reader: Reader, start: Instant) -> list[Incident]:
+    found = incidents.page(conn, states=("resolved",), limit=MOST_INCIDENTS)
+    mine = visible.of_incidents(conn, found, reader.actor, reader.visibility)
+    return [incident for incident in mine if (incident.resolved_at or 0) > start]
+
+
+def frame_of(view: View, recent: Recent) -> Frame:
+    """The window of the picture."""
+    return Frame(view.texts, view.zone, view.now, recent.known_from)
+
+
+def lanes_of(view: View, recent: Recent, total: int) -> list[Lane]:
+    """Input, services in trouble, dead letters, all others. `total`: how many services there are."""
+    frame = frame_of(view, recent)
+    own = [lanes.of_service(each, recent.changes.get(each.id, []), frame) for each in recent.services]
+    others = lanes.of_others(max(0, total - len(own)), recent.others_changed, frame)
+    return [lanes.of_input(recent.lost, frame), *own, lanes.of_letters(recent.letters, frame, LETTERS), others]
+
+
+def ended_text(view: View, ended: Sequence[Incident]) -> str:
+    """How many ended by themselves, and which when it is one."""
+    if not ended:
+        return ""
+    said = view.texts.plural("%(n)s ended by itself", "%(n)s ended by themselves", len(ended))
+    return f"{said}: {view.texts.told(ended[0].sentence).rstrip('.。')}" if len(ended) == 1 else said
