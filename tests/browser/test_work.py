@@ -132,42 +132,6 @@ async def test_many_are_claimed_at_once_and_each_loss_is_told(chromium: Browser,
     assert said.startswith(f"2 tasks claimed. {keys[1]} {keys[2]} Lost to root · 1 {keys[0]}")
 
 
-@WITH_AND_WITHOUT
-async def test_a_lead_assigns_the_selected_tasks_with_a_note(chromium: Browser, town_site: Site, script: bool) -> None:
-    ada = await signed_in(chromium, town_site, "ssx", locale="en", java_script_enabled=script)
-    await ada.page.goto("/tasks?group=pay&sort=id")
-    keys = (await ada.rows())[:2]
-    for key in keys:
-        await ada.page.check(f"input[name=ids][value='{key}']")
-    await ada.page.locator(".foot button", has_text="Assign").click()
-    await ada.page.wait_for_url("**/tasks/assign?**")
-    assert await ada.page.locator("h1").inner_text() == "Assign 2 tasks"
-    assert await ada.page.locator("option[value=wsg]").is_disabled()
-    await ada.page.select_option("select[name=user]", "zxf")
-    await ada.page.fill("input[name=note]", "month end")
-    await ada.page.check("input[name=pin]")
-    await ada.page.click("button.primary")
-    await ada.page.wait_for_url("**/tasks?group=pay&sort=id")
-    await ada.is_told("2 tasks assigned.")
-    known = await town_site.db.read(lambda conn: tasks.load_many(conn, keys))
-    assert {(task.user, task.pinned, task.group_id) for task in known.values()} == {("zxf", True, "pay")}
-    await ada.page.goto(f"/tasks/{keys[1]}")
-    assert "month end" in await ada.page.locator(".lines").inner_text()
-    assert ada.complaints == []
-
-
-async def test_a_wrong_end_of_the_shift_is_said_and_what_was_typed_stays(chromium: Browser, town_site: Site) -> None:
-    ada = await signed_in(chromium, town_site, "ssx", locale="en")
-    await ada.page.goto("/tasks/assign?ids=1012")
-    await ada.page.select_option("select[name=user]", "zxf")
-    await ada.page.fill("input[name=note]", "typed")
-    await ada.page.fill("input[name=until]", "2020-01-01T10:00")
-    await ada.page.click("button.primary")
-    assert "until" in await ada.page.locator("[role=alert]:visible").inner_text()
-    assert await ada.page.input_value("input[name=note]") == "typed"
-    assert await ada.page.input_value("select[name=user]") == "zxf"
-
-
 async def test_who_may_not_sees_no_button_and_a_forged_form_is_refused(chromium: Browser, town_site: Site) -> None:
     vic = await signed_in(chromium, town_site, "vic", locale="en")
     assert await vic.page.locator("button", has_text="Claim").count() == 0

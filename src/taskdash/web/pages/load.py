@@ -54,7 +54,7 @@ def _person(view: View, load: Load, added: int, most: int, groups: Mapping[str, 
     away = user.away_until is not None and user.away_until > view.now
     now = texts.plural("%(n)s task", "%(n)s tasks", load.held)
     you = texts("%(load)s · you", load=now) if view.actor and view.actor.id == name else now
-    shown = texts("away, cannot be chosen") if away else you
+    shown = texts("away, not now") if away else you
     outside = _outside(view, load, groups)
     return Person(
         name=name,

@@ -3,11 +3,13 @@
 import * as board from "./board.js";
 import * as clock from "./clock.js";
 import * as copy from "./copy.js";
+import * as dialog from "./dialog.js";
 import * as form from "./form.js";
 import * as held from "./held.js";
 import * as menus from "./menus.js";
 import * as page from "./page.js";
+import * as picker from "./picker.js";
 import * as select from "./select.js";
 import * as stream from "./stream.js";
 
-for (const module of [copy, form, board, held, menus, page, select, clock, stream]) module.start();
+for (const module of [copy, form, dialog, picker, board, held, menus, page, select, clock, stream]) module.start();

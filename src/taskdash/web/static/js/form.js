@@ -15,6 +15,12 @@ let lookAgain = reload;
 /** A page that knows better than asking for itself says so. @param {() => Promise<unknown>} how */
 export const afterActing = (how) => void (lookAgain = how);
 
+/** What opens over the page instead of in its place. @type {(answer: import("./ask.js").Answer, from: Element) => boolean} */
+let opensOver = () => false;
+
+/** @param {(answer: import("./ask.js").Answer, from: Element) => boolean} how */
+export const openOver = (how) => void (opensOver = how);
+
 /**
  * The page as it is now, in place; what is there no more says so.
  * @returns {Promise<boolean>} false when it is worth asking again
@@ -61,13 +67,16 @@ async function send(act) {
   setBusy(act, true);
   const answer = await ask(act.url, { method: "POST", body: act.body, headers: { "Idempotency-Key": act.key } });
   setBusy(act, false);
+  if (opensOver(answer, act.pressed)) return undefined;
   if (answer.go) return location.assign(answer.go);
   if (answer.status === 401) return undefined;
   if (showToast(answer.html)) return finish(act.form, answer.status);
-  const main = answer.html.querySelector("main");
-  const known = act.form.closest("main, dialog > *") ?? document.querySelector("main");
-  if (main && known) return void patch(known, main);
-  return offerAgain(act, answer.status);
+  const over = act.form.closest("dialog > *");
+  const fresh = answer.html.querySelector(over ? "main > *" : "main");
+  const known = over ?? document.querySelector("main");
+  if (!fresh || !known) return offerAgain(act, answer.status);
+  patch(known, fresh);
+  return over ? void lookAgain() : undefined;
 }
 
 /** @param {HTMLFormElement} form @param {number} status */
