@@ -146,6 +146,7 @@ SCRIPT = {
     "failed": mark("That did not work; nothing is known to have changed."),
     "refuses": mark("Cannot save now; nothing was changed."),
     "again": mark("Try again"),
+    "copied": mark("Copied: %(what)s"),
     "update": mark("%(n)s update"),
     "updates": mark("%(n)s updates"),
     "just now": mark("just now"),

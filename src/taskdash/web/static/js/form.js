@@ -22,11 +22,11 @@ let opensOver = () => false;
 export const openOver = (how) => void (opensOver = how);
 
 /**
- * The page as it is now, in place; what is there no more says so.
+ * The page as it is now, in place; what is there no more says so. A page that stands in for another names its own address.
  * @returns {Promise<boolean>} false when it is worth asking again
  */
 export async function reload() {
-  const answer = await ask(here());
+  const answer = await ask(document.querySelector("main")?.getAttribute("data-from") || here());
   if (answer.status === 200 || GONE.has(answer.status)) patchParts(answer.html);
   return answer.status > 0 && answer.status < 500;
 }
@@ -48,7 +48,17 @@ function waitForToast() {
 
 /** @param {string} text @param {Node[]} more */
 export function say(text, ...more) {
-  const made = parse(`<div class="toast er" role="alert"><svg class="i" aria-hidden="true"><use href="#i-x"/></svg><span></span></div>`);
+  show(`<div class="toast er" role="alert"><svg class="i" aria-hidden="true"><use href="#i-x"/></svg><span></span></div>`, text, more);
+}
+
+/** What was done, as far as the server need not know of it. @param {string} text */
+export function sayDone(text) {
+  show(`<div class="toast ok" role="status"><svg class="i" aria-hidden="true"><use href="#i-tick"/></svg><span></span></div>`, text);
+}
+
+/** @param {string} html of ours @param {string} text @param {Node[]} more */
+function show(html, text, more = []) {
+  const made = parse(html);
   const span = /** @type {Element} */ (made.querySelector("span"));
   span.textContent = text;
   span.after(...more);
@@ -112,6 +122,16 @@ function onSubmit(event) {
   const body = new URLSearchParams(/** @type {any} */ (new FormData(form, button)));
   const url = button?.getAttribute("formaction") ?? form.getAttribute("action") ?? here();
   void send({ form, pressed, url, body, key: newKey() });
+}
+
+/**
+ * What a form of ours would send, without a form: a key was pressed, or a line of the palette chosen.
+ * @param {string} url @param {Record<string, string>} fields @param {Element} [pressed] what waits for the answer
+ */
+export function act(url, fields, pressed) {
+  const form = document.createElement("form");
+  const body = new URLSearchParams({ ...fields, next: here() });
+  void send({ form, pressed: pressed ?? form, url, body, key: newKey() });
 }
 
 /** Begin to send forms ourselves. */
