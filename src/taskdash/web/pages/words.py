@@ -16,6 +16,8 @@ class Word(NamedTuple):
     icon: str
     text: str
     known: bool = True
+    whole: str = ""
+    """The whole text of a word that was cut."""
 
 
 STATUSES = {
@@ -165,7 +167,7 @@ SCRIPT = {
 
 def word(table: Mapping[str, Word], key: str) -> Word:
     """The known word, or the text itself, grey with a ring, cut at 24 characters (UI 4)."""
-    return table.get(key) or Word("nu", "ring", key if len(key) <= 24 else key[:23] + "…", known=False)
+    return table.get(key) or Word("nu", "ring", key if len(key) <= 24 else key[:23] + "…", False, key)
 
 
 def status(key: str, *, stale: bool) -> Word:
