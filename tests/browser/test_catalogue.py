@@ -6,6 +6,7 @@ from pathlib import Path
 from babel.messages.extract import extract_from_dir
 from babel.messages.pofile import read_po
 
+from taskdash.settings.sources import keys
 from taskdash.web.pages import texts
 
 WEB = Path(texts.__file__).parent.parent
@@ -17,7 +18,8 @@ def _used() -> set[str | tuple[str, ...]]:
     options = {"templates/**.html": {"newstyle_gettext": "true"}}
     methods = [("templates/**.html", "jinja2.ext:babel_extract"), ("pages/**.py", "python")]
     found = extract_from_dir(str(WEB), method_map=methods, options_map=options, keywords=KEYWORDS)
-    return {message for _file, _line, message, _comments, _context in found}
+    meanings = {key.meaning for key in keys().values()}
+    return meanings | {message for _file, _line, message, _comments, _context in found}
 
 
 def _catalogues() -> list[dict[str | tuple[str, ...], str]]:

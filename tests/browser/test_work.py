@@ -7,7 +7,7 @@ from playwright.async_api import Browser
 
 from taskdash.store import tasks
 from tests.browser.people import sign_in, signed_in, visitor
-from tests.journeys.http import PASSWORD, Site, a_site
+from tests.journeys.http import PASSWORD, Site
 
 WITH_AND_WITHOUT = pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
 
@@ -170,18 +170,6 @@ async def test_services_show_why_and_a_lead_mutes_one(chromium: Browser, town_si
     await ada.page.locator("button", has_text="Unmute").click()
     await ada.is_told("billing is judged again from now")
     assert ada.complaints == []
-
-
-async def test_all_is_well_in_an_empty_store(chromium: Browser, tmp_path: object) -> None:
-    async with a_site(tmp_path) as site:  # type: ignore[arg-type]
-        await site.account("ssx", "lead")
-        ada = await signed_in(chromium, site, "ssx", locale="en")
-        assert "Nothing has registered yet" in await ada.page.locator("main").inner_text()
-        await ada.page.goto("/")
-        assert await ada.page.locator("h1").inner_text() == "All well · 0 services, 0 tasks"
-        await ada.page.goto("/services")
-        assert "No service has registered yet" in await ada.page.locator("main").inner_text()
-        assert ada.complaints == []
 
 
 async def test_history_is_filtered_by_its_address(chromium: Browser, town_site: Site) -> None:

@@ -1,6 +1,6 @@
 """Why a change of an account was refused, in the reader's language. Pure. UI 9."""
 
-from taskdash.errors import BadField, Conflict, NotFound, TaskDashError
+from taskdash.errors import BadField, Conflict, Forbidden, NotFound, TaskDashError
 from taskdash.web.pages import sentences
 from taskdash.web.pages.render import View
 from taskdash.web.pages.texts import mark
@@ -32,7 +32,7 @@ def why_not(view: View, error: TaskDashError) -> str:
         return texts(_CONFLICTS[field])
     if isinstance(error, NotFound) and field == "user":
         return texts("There is no such user.")
-    if isinstance(error, BadField) and field in _OF_FIELDS:
+    if isinstance(error, BadField | Forbidden) and field in _OF_FIELDS:
         return texts(_OF_FIELDS[field])
     return sentences.sentence(view, error)
 

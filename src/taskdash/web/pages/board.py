@@ -19,7 +19,7 @@ from taskdash.store.task_page import CAP, Page
 from taskdash.web.api.tasks import FILTERS, RISK, Order, filters_of, order_of
 from taskdash.web.auth import Identity
 from taskdash.web.context import Web
-from taskdash.web.pages import choices, columns, links, tokens, view_list
+from taskdash.web.pages import choices, columns, first_run, links, tokens, view_list
 from taskdash.web.pages.choices import PATH, Known
 from taskdash.web.pages.frame import Html, HtmlRequest, go, html, page_get, view_of
 from taskdash.web.pages.links import Pairs
@@ -63,6 +63,8 @@ class Read(Struct, frozen=True):
 @page_get(PATH, opt={"action": "see"})
 async def board(request: HtmlRequest, web: Web, identity: Identity) -> Html:
     """The task list."""
+    if (first := await first_run.instead(request, web, identity)) is not None:
+        return first
     pairs = links.pairs_of(request.scope["query_string"])
     if (plain := tokens.spread(pairs)) != pairs:
         return go(request, links.with_query(PATH, plain))

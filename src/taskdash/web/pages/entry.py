@@ -1,5 +1,6 @@
 """Signing in and out, one's own password, language and theme; and the style sheet. UI 6 (Sign-in); RELIABILITY R142."""
 
+import shlex
 from collections.abc import Iterable
 
 from litestar import Response, get
@@ -11,6 +12,7 @@ from taskdash.web import auth, sign_in
 from taskdash.web.auth import Identity
 from taskdash.web.context import Web
 from taskdash.web.pages import frame, links, static
+from taskdash.web.pages.account_sentences import why_not
 from taskdash.web.pages.frame import Html, HtmlRequest, fields_of, go, html, page_get, page_post, stranger, view_of
 from taskdash.web.pages.render import Flash, View
 from taskdash.web.pages.texts import LANGUAGES
@@ -32,7 +34,7 @@ async def login_page(request: HtmlRequest, web: Web) -> Html:
     wanted = links.same_origin(request.query_params.get("next", ""), "/")
     if await auth.identify(web, request):
         return go(request, wanted)
-    return html(request, stranger(request, web), "login.html", {"next": wanted, "user": "", "error": ""})
+    return html(request, stranger(request, web), "login.html", {"next": wanted, "user": "", "shell_name": "NAME", "error": ""})
 
 
 @page_post("/login", opt=PUBLIC, request_max_body_size=8_192)
@@ -44,7 +46,12 @@ async def login(request: HtmlRequest, web: Web) -> Html:
         frame.check_before(request, _one(fields, "csrf_token"))
         made = await sign_in.sign_in(request, web, name, _one(fields, "password"))
     except TaskDashError as error:
-        values = {"next": wanted, "user": name[:256], "error": _why_not(view, error)}
+        values = {
+            "next": wanted,
+            "user": name[:256],
+            "shell_name": shlex.quote(name[:64] or "NAME"),
+            "error": _why_not(view, error),
+        }
         return html(request, view, "login.html", values, error.status)
     return go(request, wanted, cookies=[*made.cookies, frame.own_cookie(request, frame.BEFORE, "", 0)])
 
@@ -99,7 +106,7 @@ async def password(request: HtmlRequest, web: Web, identity: Identity) -> Html:
     except TaskDashError as error:
         if not isinstance(error, BadField) and error.field != "old":
             raise
-        return html(request, view, "password.html", {"error": error.detail}, error.status)
+        return html(request, view, "password.html", {"error": why_not(view, error)}, error.status)
     return go(request, "/", Flash("ok", view.texts("Your password was changed.")), cookies)
 
 

@@ -20,7 +20,7 @@ from taskdash.web.api.incidents import find
 from taskdash.web.api.tasks import filters_of
 from taskdash.web.auth import Identity
 from taskdash.web.context import Web
-from taskdash.web.pages import activity, incident_cards, lanes, links, recent, sentences, situation, watching
+from taskdash.web.pages import activity, first_run, incident_cards, lanes, links, recent, sentences, situation, watching
 from taskdash.web.pages.activity import Names
 from taskdash.web.pages.board import capped
 from taskdash.web.pages.frame import Html, HtmlRequest, fields_of, go, html, page_get, page_post, view_of
@@ -55,6 +55,8 @@ class Seen(Struct, frozen=True):
 @page_get("/", opt={"action": "see"})
 async def now(request: HtmlRequest, web: Web, identity: Identity) -> Html:
     """What is wrong now."""
+    if (first := await first_run.instead(request, web, identity)) is not None:
+        return first
     view = await view_of(request, web, identity)
     reader = Reader(identity.actor, web.visibility, view.now)
     seen = await web.db.read(lambda conn: _read(conn, reader))
