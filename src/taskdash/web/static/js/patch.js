@@ -10,7 +10,7 @@ const CHOSEN = new Set(["checkbox", "radio"]);
 /** What makes an element the same one as before. @param {Node} node */
 function keyOf(node) {
   if (!(node instanceof Element)) return "";
-  const own = node.getAttribute("data-key") || node.id;
+  const own = node.getAttribute("data-key") || node.getAttribute("id"); // not node.id: a field named id hides it
   if (own) return own;
   const value = node.getAttribute("value");
   if (node.nodeName === "OPTION") return `option:${value ?? node.textContent}`;
