@@ -151,37 +151,6 @@ async def test_who_may_not_sees_no_button_and_a_forged_form_is_refused(chromium:
     assert known.user == ""
 
 
-@WITH_AND_WITHOUT
-async def test_services_show_why_and_a_lead_mutes_one(chromium: Browser, town_site: Site, script: bool) -> None:
-    ada = await signed_in(chromium, town_site, "ssx", locale="en", java_script_enabled=script)
-    await ada.page.goto("/services")
-    names = await ada.page.locator("tbody td.lead").all_inner_texts()
-    assert names[:2] == ["计费结算", "行情采集 B"]
-    assert await ada.page.locator("svg.strip").first.get_attribute("aria-label")
-    assert "img-conv-2" in await ada.page.locator(".watch").inner_text()
-    await ada.page.click(".chips a >> nth=0")
-    assert await ada.page.locator("tbody tr").count() == 1
-    await ada.page.click("tbody td.lead a")
-    assert "refused the connection" in await ada.page.locator(".card.bad").first.inner_text()
-    await ada.page.fill("input[name=reason]", "upgrade")
-    await ada.page.locator("form[action='/services/pause'] button").click()
-    await ada.is_told("billing is muted")
-    await ada.sees("main p", "upgrade")
-    await ada.page.locator("button", has_text="Unmute").click()
-    await ada.is_told("billing is judged again from now")
-    assert ada.complaints == []
-
-
-async def test_history_is_filtered_by_its_address(chromium: Browser, town_site: Site) -> None:
-    ada = await signed_in(chromium, town_site, "ssx", locale="en")
-    await ada.page.goto("/history?subject=task:1001")
-    assert await ada.page.locator("tbody tr:not(.section)").count() == 3
-    await ada.page.select_option("select[name=kind]", "task.assigned")
-    await ada.page.click(".filter button")
-    assert await ada.page.locator("tbody tr:not(.section)").count() == 1
-    assert "月结" in await ada.page.locator("tbody").inner_text()
-
-
 async def test_the_first_password_asks_to_be_changed_and_is(chromium: Browser, town_site: Site) -> None:
     from taskdash.actions import accounts as account_actions
     from taskdash.actions.accounts import UserChange

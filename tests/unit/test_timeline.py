@@ -12,7 +12,7 @@ from taskdash.web.pages import timeline
 from tests.support import NOW, a_service
 
 ALL = (1 << 30) - 1
-MARKS = {"came": "#", "missed": ".", "blind": "?", "was-up": "u", "muted": "m", "none": " "}
+MARKS = {"came": "#", "missed": ".", "blind": "?", "was-up": "u", "was-late": "l", "muted": "m", "none": " "}
 
 
 def known(**fields: Any) -> Service:
@@ -63,6 +63,8 @@ def test_before_it_registered_there_is_nothing() -> None:
 def test_older_trouble_is_told_by_the_state_of_that_time() -> None:
     changes = (change(-1_000, "up", "down"), change(-800, "down", "up"))
     assert strip(known(), changes=changes).count(".") == 10
+    late = (change(-1_000, "up", "late"), change(-800, "late", "up"))
+    assert strip(known(), changes=late).count("l") == 10
 
 
 def test_a_service_that_beats_seldom_has_slots_and_an_axis_of_its_own() -> None:

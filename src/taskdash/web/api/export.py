@@ -5,7 +5,8 @@ Law: no query stays open while bytes travel; at most four exports run at once; a
 
 import asyncio
 import csv
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from functools import partial
 from io import StringIO
 from typing import Any
 
@@ -15,7 +16,6 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
 from taskdash.errors import TooMany
-from taskdash.model.instants import Instant
 from taskdash.model.records import Actor
 from taskdash.rules import roles
 from taskdash.store import task_page
@@ -33,7 +33,7 @@ PAGE = 500
 SEND_WITHIN_S = 60.0
 COLUMNS = tuple(name for name in TaskShape.__struct_fields__ if name != "why")
 _FORMULA = tuple("=+-@\t\r\0\uff1d\uff0b\uff0d\uff20")
-_TYPES = {"csv": b"text/csv; charset=utf-8; header=present", "jsonl": b"application/x-ndjson; charset=utf-8"}
+TYPES = {"csv": b"text/csv; charset=utf-8; header=present", "jsonl": b"application/x-ndjson; charset=utf-8"}
 JsonRequest = Request[Any, Any, Any]
 _encoder = msgspec.json.Encoder()
 
@@ -75,16 +75,16 @@ class Slots:
 
 
 class Export(msgspec.Struct, frozen=True):
-    """One export, as an ASGI application that gives its slot back."""
+    """One export, as an ASGI application that gives its slot back. `pieces`: none is read while bytes travel."""
 
-    web: Web
-    wanted: Filters
+    name: str
     format: str
+    pieces: AsyncIterator[bytes]
     slots: Slots
     may_go_on: Callable[[], Awaitable[bool]]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send page after page; ends short, and visibly so, when the caller lost the right or does not read."""
+        """Send piece after piece; ends short, and visibly so, when the caller lost the right or does not read."""
         del scope, receive
         self.slots.take()
         try:
@@ -93,22 +93,23 @@ class Export(msgspec.Struct, frozen=True):
             self.slots.taken -= 1
 
     async def _run(self, send: Send) -> None:
-        disposition = f'attachment; filename="tasks.{self.format}"'.encode()
-        headers = [(b"content-type", _TYPES[self.format]), (b"content-disposition", disposition)]
+        disposition = f'attachment; filename="{self.name}.{self.format}"'.encode()
+        headers = [(b"content-type", TYPES[self.format]), (b"content-disposition", disposition)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        after, now = 0, self.web.clock.now()
-        piece = csv_lines([COLUMNS]) if self.format == "csv" else b""
-        while rows := await self._rows(after, now):
-            after = rows[-1].task.pk
-            piece += _csv(rows) if self.format == "csv" else _jsonl(rows)
+        async for piece in self.pieces:
             await _send(send, piece, more=True)
-            piece = b""
             if not await self.may_go_on():
                 raise ConnectionAbortedError("the caller may not see this any more")
-        await _send(send, piece, more=False)
+        await _send(send, b"", more=False)
 
-    async def _rows(self, after_pk: int, now: Instant) -> list[TaskRow]:
-        return await self.web.db.read(lambda conn: task_page.walk(conn, self.wanted, now, after_pk, PAGE))
+
+async def _pieces(web: Web, wanted: Filters, kind: str) -> AsyncIterator[bytes]:
+    after, now = 0, web.clock.now()
+    if kind == "csv":
+        yield csv_lines([COLUMNS])
+    while rows := await web.db.read(partial(task_page.walk, wanted=wanted, now=now, after_pk=after, limit=PAGE)):
+        after = rows[-1].task.pk
+        yield _csv(rows) if kind == "csv" else _jsonl(rows)
 
 
 async def _send(send: Send, piece: bytes, *, more: bool) -> None:
@@ -124,14 +125,19 @@ async def _send(send: Send, piece: bytes, *, more: bool) -> None:
 def export(request: JsonRequest, web: Web, actor: Actor) -> ASGIApp:
     """All tasks under the same filters: `format=csv` or `jsonl` (exact)."""
     query = Query.of_pairs(request.query_params.multi_items())
-    wanted, kind = filters_of(query, actor, web.visibility), query.choice("format", _TYPES, "csv")
+    wanted, kind = filters_of(query, actor, web.visibility), query.choice("format", TYPES, "csv")
+    return of_pieces(request, web, actor, "tasks", kind, _pieces(web, wanted, kind))
+
+
+def of_pieces(request: JsonRequest, web: Web, actor: Actor, name: str, kind: str, pieces: AsyncIterator[bytes]) -> Export:
+    """The answer to this request: it ends when the caller may not see any more."""
     slots: Slots = request.app.state.setdefault("export_slots", Slots())
 
     async def may_go_on() -> bool:
         identity = await identify(web, request)
         return identity is not None and roles.may(identity.actor, "see") and _as_before(identity.actor, actor)
 
-    return Export(web, wanted, kind, slots, may_go_on)
+    return Export(name, kind, pieces, slots, may_go_on)
 
 
 def _as_before(now: Actor, then: Actor) -> bool:

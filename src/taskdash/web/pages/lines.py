@@ -1,6 +1,6 @@
 """One line of history as people read it: what, what changed from what to what, and by whom. Pure. UI 6 (History)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 from typing import Any, NamedTuple
 
@@ -8,6 +8,7 @@ from taskdash.model.instants import Instant, parse_rfc3339
 from taskdash.model.records import Event
 from taskdash.web.pages import links, times, words
 from taskdash.web.pages.texts import Texts, mark
+from taskdash.web.pages.told import told
 from taskdash.web.pages.words import Word
 
 _SHOWN = 5
@@ -54,17 +55,32 @@ class Line(NamedTuple):
     by: str
     title: str
     day: str
+    name: str = ""
 
 
-def lines(texts: Texts, events: Sequence[Event], zone: tzinfo) -> list[Line]:
-    """The events in their order; `day` is set on the first of each day after the first."""
+def lines(
+    texts: Texts,
+    events: Sequence[Event],
+    zone: tzinfo,
+    today: str = "",
+    called: Mapping[tuple[str, str], str] | None = None,
+) -> list[Line]:
+    """The events in their order; `day` is set on the first of each day but `today`. `called`: the names of their subjects."""
     found: list[Line] = []
-    before = ""
+    before = today
     for event in events:
         day = times.day(event.at, zone)
-        found.append(_line(texts, event, zone, day if before and day != before else ""))
+        line = _line(texts, event, zone, day if before and day != before else "")
+        found.append(_named(line, event, called) if called is not None else line)
         before = day
     return found
+
+
+def _named(line: Line, event: Event, called: Mapping[tuple[str, str], str]) -> Line:
+    """An incident is called by its sentence, which is then not its evidence as well."""
+    if event.subject_type == "incident":
+        return line._replace(name=line.evidence, evidence="")
+    return line._replace(name=called.get((event.subject_type, event.subject_id), ""))
 
 
 def _line(texts: Texts, event: Event, zone: tzinfo, day: str) -> Line:
@@ -72,7 +88,8 @@ def _line(texts: Texts, event: Event, zone: tzinfo, day: str) -> Line:
     channel = texts(CHANNELS.get(event.channel, event.channel))
     person = event.actor_type == "user"
     actor_text = event.actor_id if event.actor_type in {"service", "connection"} else texts("system")
-    told = ", ".join(f"{c.name} {c.before} → {c.after}" for c in changes)
+    told_changes = ", ".join(f"{c.name} {c.before} → {c.after}".strip() for c in changes)
+    evidence = event.evidence if person else told(texts, event.evidence, event.at, zone)
     return Line(
         seq=event.seq,
         at=event.at,
@@ -81,13 +98,13 @@ def _line(texts: Texts, event: Event, zone: tzinfo, day: str) -> Line:
         subject_id=event.subject_id,
         href=links.subject(event.subject_type, event.subject_id),
         changes=changes,
-        evidence=texts.told(event.evidence),
+        evidence=evidence,
         person=person,
         actor_id=event.actor_id,
         actor_text=actor_text,
         channel=channel,
         by=f"{event.actor_id} · {channel}" if person else channel,
-        title=" · ".join(text for text in (told, texts.told(event.evidence)) if text),
+        title=" · ".join(text for text in (told_changes, evidence) if text),
         day=day,
     )
 

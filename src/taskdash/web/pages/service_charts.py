@@ -55,7 +55,7 @@ def _line_text(view: View, service: Service, line: Timeline) -> str:
         s=timeline.slot_seconds(line),
         came=line.count("came"),
         up=line.count("was-up"),
-        missed=line.count("missed"),
+        missed=line.count("missed", "was-late"),
         blind=line.count("blind", "muted"),
         last=last,
     )

@@ -18,10 +18,10 @@ from taskdash.store.state_history import StateChange
 from taskdash.web.pages.uptime import stretches
 
 SLOT_S, WINDOW_S = 20.0, 1_800.0
-Kind = Literal["came", "missed", "blind", "was-up", "muted", "none"]
+Kind = Literal["came", "missed", "blind", "was-up", "was-late", "muted", "none"]
 _OF_STATE: dict[str, Kind] = {
     "up": "was-up",
-    "late": "missed",
+    "late": "was-late",
     "down": "missed",
     "unknown": "blind",
     "paused": "muted",
