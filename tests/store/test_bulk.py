@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy import Connection
 
-from taskdash.actions.bulk import Filtered, Item, Result, bulk, hand_over
+from taskdash.actions.bulk import Filtered, Item, Result, bulk, hand_over, set_end
 from taskdash.errors import BadField, Conflict, Forbidden, UnknownTask, VersionMissing
-from taskdash.model.instants import seconds
+from taskdash.model.instants import seconds, to_rfc3339
 from taskdash.rules.binding import Wish
 from taskdash.store.database import Database
 from tests.store.test_claims import ADMIN, ANN, BOB, LEAD, accounts, history, keep, stored
@@ -107,3 +107,19 @@ async def test_a_filters_result_is_handed_over_when_its_count_is_the_one_that_wa
     with pytest.raises(BadField) as nobody:
         await hand_over(db, ADMIN, found("a"), "carol", NOW)
     assert nobody.value.field == "to"
+
+
+async def test_the_end_of_a_shift_is_set_for_all_that_its_holder_holds_and_acknowledges_nothing(db: Database) -> None:
+    mine = (
+        a_task(id="a", user="ann", group_id="mx"),
+        a_task(id="b", user="ann", until=NOW + 5),
+        a_task(id="c", user="ann", gone_at=NOW),
+    )
+    await keep(db, *mine, a_task(id="d", user="bob"))
+    end = NOW + seconds(3_600)
+    assert outcomes(await set_end(db, ANN, end, NOW)) == {"a": 2, "b": 2}
+    assert [(await stored(db, key)).until for key in "abcd"] == [end, end, None, None]
+    assert {(event.kind, event.after["until"]) for event in await history(db)} == {("task.assigned", to_rfc3339(end))}
+    assert outcomes(await set_end(db, ANN, NOW, NOW)) == {"a": BadField, "b": BadField}
+    assert outcomes(await set_end(db, ANN, None, NOW)) == {"a": 3, "b": 3}
+    assert (await stored(db, "a")).until is None

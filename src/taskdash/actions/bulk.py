@@ -1,4 +1,4 @@
-"""One decision over many tasks in one transaction, in set form: bulk and hand-over. SPEC 6, 8.
+"""One decision over many tasks in one transaction, in set form: bulk, hand-over, the end of a shift. SPEC 6, 8.
 
 Either the ids are named, with the version that was seen of each, or a filter with the count that was seen: another count is
 a Conflict and changes nothing. One result an id; a refusal of one hinders no other.
@@ -107,6 +107,18 @@ async def hand_over(
             return binding.hand_over(task, actor, to, now, note=note)
 
         return _apply(conn, ids, decide, actor, visibility)[1]
+
+    return await db.write(change)
+
+
+async def set_end(
+    db: Database, actor: Actor, until: Instant | None, now: Instant, *, visibility: Visibility = "all"
+) -> list[Result]:
+    """All that the actor holds ends at `until`, or has no end."""
+
+    def change(conn: Connection) -> list[Result]:
+        ids = task_picks.held_by(conn, actor.id)
+        return _apply(conn, ids, lambda task: binding.set_end(task, actor, until, now), actor, visibility)[1]
 
     return await db.write(change)
 

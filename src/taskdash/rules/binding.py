@@ -107,6 +107,17 @@ def hand_over(task: Task, actor: Actor, to: str, now: Instant, *, note: str = ""
     return _changed(task, actor, now, "task.handed_over", note, user=to, until=None)
 
 
+def set_end(task: Task, actor: Actor, until: Instant | None, now: Instant) -> Decision:
+    """Whoever holds the task says when their shift ends; None: it does not."""
+    if sentence := roles.refusal(actor, "claim", task):
+        return Refused("forbidden", sentence)
+    if task.user != actor.id:
+        return _lost(task) if task.user else Refused("old", "nobody holds this task any more")
+    if until is not None and until <= now:
+        return _past("until")
+    return _changed(task, actor, now, "task.assigned", until=until)
+
+
 def end_shift(task: Task, now: Instant) -> Accepted:
     """The moment `until` has come: the user is cleared, the group keeps the task and is told by the event."""
     if task.until is None:

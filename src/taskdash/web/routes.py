@@ -46,6 +46,7 @@ from taskdash.web.pages import (
     selection,
     service,
     service_acts,
+    shifts,
     task,
     wall,
 )
@@ -76,6 +77,7 @@ _MODULES = (
     columns,
     selection,
     mine,
+    shifts,
     claiming,
     assigning,
     picking,

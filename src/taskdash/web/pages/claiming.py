@@ -91,6 +91,19 @@ def _done(view: View, action: BulkAction, n: int) -> str:
     return plural("%(n)s task changed.", "%(n)s tasks changed.", n)
 
 
+def other_count(view: View, error: TaskDashError, seen: int) -> str:
+    """What to say when there are more or fewer tasks by now than a button said; of any other error its sentence."""
+    if not isinstance(found := error.extra.get("found"), int):
+        return sentences.sentence(view, error)
+    plural = view.texts.plural
+    return plural(
+        "%(n)s task is there now, not %(seen)s; nothing was done.",
+        "%(n)s tasks are there now, not %(seen)s; nothing was done.",
+        found,
+        seen=seen,
+    )
+
+
 def local_instant(text: str, zone: tzinfo) -> Instant:
     """The instant of a date and time as a form sends it, in the configured zone. Raises BadField."""
     try:

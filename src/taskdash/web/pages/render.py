@@ -18,11 +18,10 @@ from taskdash.web.pages.texts import Texts, mark
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 THEMES = (("auto", mark("Auto")), ("light", mark("Light")), ("dark", mark("Dark")))
-_MINE = "/tasks?user=me"
 _PLACES = (
     ("/", mark("Now"), "pulse", True),
     ("/tasks", mark("Tasks"), "list", True),
-    (_MINE, mark("Mine"), "person", True),
+    ("/mine", mark("Mine"), "person", True),
     ("/services", mark("Services"), "grid", True),
     ("/history", mark("History"), "list", False),
 )
@@ -130,10 +129,7 @@ def _place(view: View, href: str, text: str, icon: str, tab: bool) -> Place:
 
 
 def _is_here(here: str, href: str) -> bool:
-    path, _, query = here.partition("?")
-    is_mine = path == "/tasks" and "user=me" in query.split("&")
-    if href == _MINE or is_mine:
-        return href == _MINE and is_mine
+    path = here.partition("?")[0]
     return path == href or (href != "/" and path.startswith(href + "/"))
 
 

@@ -1,4 +1,4 @@
-// A list that is live without moving: what its rows say changes in place, but their order stays and new rows only count until
+// Lists that are live without moving: what their rows say changes in place, but their order stays and new rows only count until
 // they are applied. `data-hold` on a tbody: the type of subject whose events concern it, or "*". UI 1.4, 8.3, 8.4.
 
 import { ask, here, word } from "./ask.js";
@@ -12,7 +12,8 @@ const HIDDEN_EVERY_MS = 5_000;
 let lastAt = 0;
 let timer = 0;
 
-const held = () => /** @type {HTMLElement | null} */ (document.querySelector("tbody[data-hold]"));
+/** @param {ParentNode} page */
+const heldOf = (page) => /** @type {HTMLElement[]} */ ([...page.querySelectorAll("tbody[data-hold]")]);
 /** @param {Element} list */
 const keys = (list) => [...list.querySelectorAll("tr[data-key]")].map((row) => row.getAttribute("data-key") ?? "");
 
@@ -45,10 +46,10 @@ async function refresh() {
   lastAt = Date.now();
   const answer = await ask(here());
   timer = 0;
-  const list = held();
-  const fresh = answer.html.querySelector("tbody[data-hold]");
-  if (answer.status !== 200 || !list || !fresh) return;
-  const pending = hold(list, fresh);
+  const lists = heldOf(document);
+  const fresh = heldOf(answer.html);
+  if (answer.status !== 200 || fresh.length !== lists.length) return;
+  const pending = lists.map((list, at) => hold(list, /** @type {Element} */ (fresh[at]))).reduce((sum, n) => sum + n, 0);
   patchParts(answer.html);
   showPending(pending);
   document.dispatchEvent(new Event("taskdash:refreshed"));
@@ -67,13 +68,12 @@ async function apply() {
 
 /** @param {import("./stream.js").Told} event */
 function hear({ subject }) {
-  const list = held();
-  if (list?.dataset.hold === "*" || list?.dataset.hold === subject.type) soon();
+  if (heldOf(document).some((list) => list.dataset.hold === "*" || list.dataset.hold === subject.type)) soon();
 }
 
 /** Begin to follow the events. */
 export function start() {
-  const list = held();
+  const [list] = heldOf(document);
   if (!list) return;
   told(hear);
   resync(soon);
