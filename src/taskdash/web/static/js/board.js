@@ -4,22 +4,26 @@
 import { ask, word } from "./ask.js";
 import { afterActing, reload } from "./form.js";
 import { patch, patchParts } from "./patch.js";
-import { resync, told } from "./stream.js";
+import { link, resync, told } from "./stream.js";
 
 const ROWS_EVERY_MS = 250;
 const HIDDEN_EVERY_MS = 1_000;
 const COUNTS_EVERY_MS = 5_000;
 const CHANGED_MS = 2_000;
+/** What only the clock changes (a window opens, an absence ends) no event tells. */
+const LOOK_EVERY_MS = 60_000;
 const MOST_IDS = 200;
 
 /** @type {Set<string>} */
 const dirty = new Set();
 /** Ends of the tints, by row. @type {WeakMap<Element, number>} */
 const tints = new WeakMap();
-let rowsAt = -Infinity;
+let askedAt = -Infinity;
+/** Of the next question for rows; -1 while one is under way. */
 let rowsTimer = 0;
 let countsAt = -Infinity;
 let countsTimer = 0;
+let areCountsOld = false;
 
 /** @param {string} name */
 const tell = (name) => document.dispatchEvent(new Event(name));
@@ -37,28 +41,46 @@ function hear({ subject }) {
   if (subject.type === "task" || subject.type === "service" || subject.type === "user") countsSoon();
 }
 
+/** How long until the next question may be asked: rows and counts share one pace. */
+const untilFree = () => askedAt + (document.hidden ? HIDDEN_EVERY_MS : ROWS_EVERY_MS) - performance.now();
+
 function rowsSoon() {
-  if (rowsTimer) return;
-  const every = document.hidden ? HIDDEN_EVERY_MS : ROWS_EVERY_MS;
-  rowsTimer = window.setTimeout(() => void refreshRows(), Math.max(0, rowsAt + every - performance.now()));
+  if (rowsTimer || !dirty.size) return;
+  rowsTimer = window.setTimeout(() => {
+    rowsTimer = 0;
+    if (untilFree() > 0) rowsSoon();
+    else void refreshRows();
+  }, Math.max(0, untilFree()));
 }
 
 function countsSoon() {
+  areCountsOld = true;
   if (countsTimer) return;
-  countsTimer = window.setTimeout(() => void refreshCounts(), Math.max(0, countsAt + COUNTS_EVERY_MS - performance.now()));
+  const wait = Math.max(0, untilFree(), countsAt + COUNTS_EVERY_MS - performance.now());
+  countsTimer = window.setTimeout(() => {
+    countsTimer = 0;
+    if (untilFree() > 0) countsSoon();
+    else void refreshCounts();
+  }, wait);
 }
 
-/** Ask for the rows that may have changed and show them where they are. */
+/**
+ * Ask for the rows that may have changed and show them where they are. One question at a time, so that no older answer comes
+ * after a newer one; what failed is asked again while the stream is open, and by the resync after a cut.
+ */
 async function refreshRows() {
+  window.clearTimeout(rowsTimer);
+  rowsTimer = -1;
   const ids = [...dirty].slice(0, MOST_IDS);
   for (const id of ids) dirty.delete(id);
-  rowsAt = performance.now();
+  askedAt = performance.now();
   const body = JSON.stringify({ ids });
   const answer = await ask(`/ui/rows${location.search}`, { method: "POST", body, headers: { "Content-Type": "application/json" } });
   if (answer.status === 200) showRows(ids, answer.html);
   else for (const id of ids) dirty.add(id);
   rowsTimer = 0;
-  if (dirty.size) rowsSoon();
+  if (answer.status === 200) rowsSoon();
+  else if (answer.status !== 401 && link.state === "live") window.setTimeout(rowsSoon, HIDDEN_EVERY_MS);
 }
 
 /** @param {string[]} ids @param {Document} html */
@@ -115,10 +137,15 @@ function showKept() {
 
 /** Counts, facets, and what the list would be now. */
 async function refreshCounts() {
-  countsAt = performance.now();
+  window.clearTimeout(countsTimer);
+  countsTimer = -1;
+  areCountsOld = false;
+  countsAt = askedAt = performance.now();
   const answer = await ask(`/ui/facets${location.search}`);
   countsTimer = 0;
-  if (answer.status !== 200) return countsSoon();
+  if (answer.status === 401) return;
+  if (areCountsOld || answer.status !== 200) countsSoon();
+  if (answer.status !== 200) return;
   patchParts(answer.html);
   showKept();
   showPending();
@@ -156,20 +183,32 @@ function showPending() {
   if (label) label.textContent = word(n === 1 ? "update" : "updates", { n });
 }
 
-/** Show the list as it is now. */
+/** Show the list as it is now; what changed while it was on its way is looked at once more. */
 async function apply() {
   await reload();
   for (const row of rows()) row.removeAttribute("data-is-unmatched");
   showKept();
   showPending();
   tell("taskdash:rows");
+  lookAtRows();
+}
+
+function lookAtRows() {
+  rows().forEach((row) => dirty.add(idOf(row)));
+  if (rowsTimer >= 0 && dirty.size) void refreshRows();
 }
 
 async function lookAtAll() {
-  rows().forEach((row) => dirty.add(idOf(row)));
-  if (dirty.size) await refreshRows();
+  lookAtRows();
   countsAt = -Infinity;
-  await refreshCounts();
+  if (countsTimer >= 0) await refreshCounts();
+  else areCountsOld = true;
+}
+
+function lookNowAndThen() {
+  if (document.hidden || link.state !== "live") return;
+  lookAtRows();
+  countsSoon();
 }
 
 /** Begin to follow the events. */
@@ -178,6 +217,8 @@ export function start() {
   told(hear);
   resync(() => void lookAtAll());
   afterActing(lookAtAll);
+  setInterval(lookNowAndThen, LOOK_EVERY_MS);
+  document.addEventListener("visibilitychange", lookNowAndThen);
   document.addEventListener("click", (event) => {
     if (event.target instanceof Element && event.target.closest("#apply")) void apply();
   });
