@@ -100,7 +100,7 @@ async def values_of(web: Web, actor: Actor, view: View, pairs: Pairs, shown: fro
         "columns": shown,
         "column_names": columns.names(shown),
         **_list(view, pairs, order, found, shown, limit),
-        **_counts(view, pairs, found.counted),
+        **_counts(view, pairs, found.counted, found.views.numbers[0]),
         **_side(view, actor, pairs, found, listed),
         **_foot(view, actor, pairs, order, found, limit),
     }
@@ -144,11 +144,12 @@ def _sections(view: View, pairs: Pairs, order: Order, rows: Sequence[RowView], c
     return [each for each in found if each.rows]
 
 
-def _counts(view: View, pairs: Pairs, counted: Facets) -> dict[str, Any]:
+def _counts(view: View, pairs: Pairs, counted: Facets, all_: int) -> dict[str, Any]:
     plural = view.texts.plural
     total = plural("%(n)s task", "%(n)s tasks", min(counted.total, CAP))
     return {
         "total": capped(counted.total, total) or total,
+        "of_all": view.texts("of %(total)s in all", total=number(all_)) if all_ and not counted.total else "",
         "at_risk": capped(counted.at_risk, plural("%(n)s at risk", "%(n)s at risk", min(counted.at_risk, CAP))),
         "at_risk_href": links.with_query(PATH, links.changed(pairs, "at_risk", "true")),
         "unowned": capped(counted.unowned, plural("%(n)s unowned", "%(n)s unowned", min(counted.unowned, CAP))),
@@ -221,7 +222,9 @@ def _emptied(texts: Texts, pairs: Pairs, without: Sequence[tuple[str, str, int]]
         return None
     name, value, n = best
     said = tokens.text(name, value)
+    all_ = " · ".join(tokens.text(*pair) for pair in pairs if pair[0] in FILTERS)
     return {
+        "none": texts("No task passes %(filters)s.", filters=all_),
         "text": texts.plural("Without %(filter)s there is %(n)s.", "Without %(filter)s there are %(n)s.", n, filter=said),
         "act": texts("Take away %(filter)s", filter=said),
         "href": links.with_query(PATH, links.changed(pairs, name, "")),

@@ -70,6 +70,7 @@ def row_view(
 ) -> RowView:
     """The row of one task. `liveness`: the state of its service; `why`: what puts it at risk."""
     said = [_said(view, reason, task) for reason in _telling(why)]
+    free_since = None if task.user else task.user_since or task.created_at
     return RowView(
         id=task.id,
         href=links.task(task.id, links.list_of(view.here)),
@@ -86,7 +87,7 @@ def row_view(
         start_time=task.start_time,
         stop_time=task.stop_time,
         why=said,
-        why_text=" · ".join(_with_span(view, each) for each in said),
+        why_text=" · ".join([*(_with_span(view, each) for each in said), *_unowned(view, free_since)]),
         version=task.version,
         pinned=task.pinned,
         until=task.until,
@@ -100,7 +101,7 @@ def row_view(
         may_release=bool(task.user) and _may(view, "release", task),
         may_assign=_may(view, "assign", task),
         may_pin=_may(view, "pin", task),
-        unowned_since=None if task.user else task.user_since or task.created_at,
+        unowned_since=free_since,
         absent=next((each.reason for each in why if each.reason in {"away", "disabled"}), ""),
         flapping=flapping,
     )
@@ -133,6 +134,10 @@ def _said(view: View, reason: Reason, task: Task) -> Said:
     if reason.reason == "should_run" and len(task.start_time) == _CLOCK_TIME:
         return Said(word.tone, view.texts("should run since %(time)s", time=task.start_time))
     return Said(word.tone, view.texts(word.text), None if reason.reason == "late" else reason.since)
+
+
+def _unowned(view: View, since: Instant | None) -> list[str]:
+    return [] if since is None else [view.texts("unowned %(time)s", time=times.span(view.texts, since, view.now))]
 
 
 def _with_span(view: View, said: Said) -> str:
