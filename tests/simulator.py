@@ -17,7 +17,7 @@ from taskdash.model.records import Incident, Service
 from taskdash.rules import judgement
 from taskdash.rules.deadlines import Limits, next_deadlines
 from taskdash.rules.incidents import after_changes
-from taskdash.rules.liveness import UrlAnswer, beat, is_plain_beat, plain_beat, registered
+from taskdash.rules.liveness import UrlAnswer, beat, plain_beat, registered
 from taskdash.rules.sight import Crowd, Sight, Source, Span, crowd_of, follow, with_stall
 
 START = 1_800_000_000 * seconds(1)
@@ -191,8 +191,7 @@ class World:
         sent, now = self.instant(sent_s + self.node_clock_s), self.instant()
         self.arrivals.append((now, now - sent))
         service = self.services[name]
-        if is_plain_beat(service, sent, now, self.limits):
-            columns = plain_beat(service, sent, now, "nsq", self.limits)
+        if columns := plain_beat(service, sent, now, "nsq", self.limits):
             self.services[name] = structs.replace(service, **structs.asdict(columns))
             return
         self._store(service, *beat(service, sent, now, "nsq", self.limits))

@@ -5,7 +5,6 @@ RELIABILITY R52), so one slow reader costs nobody anything.
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Sequence
 
 from taskdash.errors import TaskDashError
@@ -59,16 +58,20 @@ class Feed:
         """The last seq that was given to the subscribers."""
 
     def wake(self, told: bool) -> None:
-        """Something was committed; `told`: history among it. Plain beats write none, and are most of all commits."""
-        if told:
+        """Something was committed; `told`: history among it. Plain beats write none, and are most of all commits.
+
+        While nobody listens, a look a second is enough.
+        """
+        if told and self._subscriptions:
             self._wake.set()
 
     async def run(self) -> None:
         """Serve until cancelled; a store that fails is asked again at the next wake-up."""
         _oldest, self.seq = await self._db.read(events.bounds)
         while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), LOOK_EVERY_S)
+            timer = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._wake.set)
+            await self._wake.wait()
+            timer.cancel()
             self._wake.clear()
             try:
                 await self._catch_up()
@@ -85,6 +88,7 @@ class Feed:
         """Everything after `self.seq` as it is now; ended at once when the feed is closed."""
         subscription = Subscription()
         self._subscriptions.add(subscription)
+        self._wake.set()
         if self._closed:
             subscription.cut()
         return subscription

@@ -7,7 +7,7 @@ from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import SYSTEM, Actor, NewEvent, Service
 from taskdash.rules import liveness
 from taskdash.rules.deadlines import Limits, Pulse, is_fresh, slack_s
-from taskdash.rules.liveness import beat, goodbye, is_plain_beat, next_deadlines, pause, plain_beat, registered, resume
+from taskdash.rules.liveness import beat, goodbye, next_deadlines, pause, plain_beat, registered, resume
 from tests.support import NOW, a_service
 
 LIMITS = Limits()
@@ -110,8 +110,6 @@ def test_a_beat_brings_an_archived_service_back() -> None:
 def test_a_plain_beat_moves_what_the_whole_rule_moves() -> None:
     service = a_service(beat_bits=0b101, beat_known=0b111, source="nsq")
     pulse = Pulse(**{name: getattr(service, name) for name in Pulse.__struct_fields__})
-    for known in (service, pulse):
-        assert is_plain_beat(known, after(10), after(11))
     columns = structs.asdict(plain_beat(service, after(10), after(11), "http"))
     assert columns == structs.asdict(plain_beat(pulse, after(10), after(11), "http"))
     whole, events = beat(service, after(10), after(11), "http")
@@ -124,7 +122,7 @@ def test_a_plain_beat_moves_what_the_whole_rule_moves() -> None:
     [{"state": "late"}, {"flapping": True}, {"archived_at": NOW}, {"left_at": after(10)}, {"registered_at": after(20)}],
 )
 def test_whatever_is_not_plain_takes_the_whole_rule(fields: dict[str, object]) -> None:
-    assert not is_plain_beat(a_service(**fields), after(10), after(11))
+    assert plain_beat(a_service(**fields), after(10), after(11), "nsq") is None
 
 
 def test_a_service_of_which_no_beats_are_expected_may_beat_all_the_same() -> None:

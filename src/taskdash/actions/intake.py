@@ -153,9 +153,9 @@ class Batch:
                 pulse = structs.replace(
                     pulse, last_beat_at=moved.last_beat_at, beat_bits=moved.beat_bits, beat_known=moved.beat_known
                 )
-            if not liveness.is_plain_beat(pulse, at, self._now, self._limits):
-                return False
             moved = liveness.plain_beat(pulse, at, self._now, source, self._limits)
+            if moved is None:
+                return False
         if moved:
             self._moved.append((pulse.pk, moved))
         return True

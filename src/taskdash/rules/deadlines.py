@@ -42,8 +42,8 @@ class Deadlines(Struct, frozen=True):
     down_at: Instant
 
 
-class Pulse(Struct, frozen=True, kw_only=True):
-    """The columns of a service that a beat in time reads: all that the hot path needs to load."""
+class Pulse(Struct, frozen=True):
+    """The columns of a service that a beat in time reads, in the order in which the hot path loads them."""
 
     pk: int
     id: str
@@ -98,18 +98,23 @@ def alive_at(service: Service) -> Instant:
     return max(heard_at(service), answered_at)
 
 
-def late_at(service: Timed, heard: Instant, limits: Limits = _DEFAULTS) -> Instant:
-    """When a service last heard at `heard` turns late."""
+def late_after(service: Timed, limits: Limits = _DEFAULTS) -> int:
+    """How long after it was heard a service turns late, in nanoseconds."""
     cadence = service.interval_s or service.collect_interval_s
     slack = cadence / 10 if cadence > 10 else 1.0
-    return heard + round((limits.late_factor * cadence + slack) * SECOND)
+    return round((limits.late_factor * cadence + slack) * SECOND)
+
+
+def late_at(service: Timed, heard: Instant, limits: Limits = _DEFAULTS) -> Instant:
+    """When a service last heard at `heard` turns late."""
+    return heard + late_after(service, limits)
+
+
+def is_news(service: Timed, at: Instant) -> bool:
+    """Whether a message of the instant `at` is newer than all that is known of the service."""
+    return at > (service.last_beat_at or 0) and at > service.registered_at and at > (service.left_at or 0)
 
 
 def is_fresh(service: Timed, at: Instant, now: Instant, limits: Limits = _DEFAULTS) -> bool:
     """Whether a message of the instant `at` may make the service `up`: news, and at most 2 I + T old (SPEC 3)."""
-    return (
-        at > (service.last_beat_at or 0)
-        and at > service.registered_at
-        and at > (service.left_at or 0)
-        and now <= late_at(service, at, limits)
-    )
+    return is_news(service, at) and now <= late_at(service, at, limits)

@@ -19,6 +19,8 @@ from taskdash.rules.deadlines import (
     Timed,
     alive_at,
     is_fresh,
+    is_news,
+    late_after,
     late_at,
     next_deadlines,
 )
@@ -34,7 +36,6 @@ __all__ = [
     "archive",
     "beat",
     "goodbye",
-    "is_plain_beat",
     "next_deadlines",
     "pause",
     "plain_beat",
@@ -67,21 +68,16 @@ class BeatColumns(Struct, frozen=True):
     source: str
 
 
-def is_plain_beat(service: Timed, at: Instant, now: Instant, limits: Limits = _DEFAULTS) -> bool:
-    """True when the beat of a living service arrives in time: nothing changes but `plain_beat`, and there is no event."""
-    return (
-        service.state == "up"
-        and not service.flapping
-        and service.archived_at is None
-        and is_fresh(service, min(at, now), now, limits)
-    )
-
-
-def plain_beat(service: Timed, at: Instant, now: Instant, source: str, limits: Limits = _DEFAULTS) -> BeatColumns:
-    """What a beat for which `is_plain_beat` changes."""
+def plain_beat(service: Timed, at: Instant, now: Instant, source: str, limits: Limits = _DEFAULTS) -> BeatColumns | None:
+    """What the beat of a living service changes that arrives in time: these columns, and there is no event. Else None."""
     at = min(at, now)
+    patience = late_after(service, limits)
+    if service.state != "up" or service.flapping or service.archived_at is not None:
+        return None
+    if not is_news(service, at) or now > at + patience:
+        return None
     bits, known = beat_strip.shifted(service, at, seen=True)
-    return BeatColumns(at, late_at(service, max(at, service.judge_from), limits), bits, known, source)
+    return BeatColumns(at, max(at, service.judge_from) + patience, bits, known, source)
 
 
 def beat(service: Service, at: Instant, now: Instant, source: str, limits: Limits = _DEFAULTS) -> Outcome:

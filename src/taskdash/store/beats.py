@@ -25,7 +25,7 @@ _MOVE = update(services).where(services.c.pk == bindparam("b_pk")).values({name:
 
 def load(conn: Connection, ids: Sequence[str]) -> dict[str, Pulse]:
     """The known ones among `ids` (each once), by id."""
-    return {row[_ID]: Pulse(**dict(zip(_READ, row, strict=True))) for row in _PULSES.rows(conn, ids)}
+    return {row[_ID]: Pulse(*row) for row in _PULSES.rows(conn, ids)}
 
 
 def save(conn: Connection, moved: Sequence[Moved]) -> None:

@@ -37,8 +37,10 @@ def add(conn: Connection, changes: Iterable[tuple[Task | None, Task | None]]) ->
 def _count(deltas: Counter[Key], totals: Counter[str], task: Task | None, by: int) -> None:
     if task is None or task.gone_at is not None:
         return
-    for kind, value in (("user", task.user), ("group", task.group_id), ("status", "")):
-        deltas[kind, value, task.status] += by
+    status = task.status
+    deltas["user", task.user, status] += by
+    deltas["group", task.group_id, status] += by
+    deltas["status", "", status] += by
     if task.service_id:
         deltas["served", "", ""] += by
         totals[task.service_id] += by

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import UNSET
 
 from taskdash.model import fields
-from taskdash.model.records import Heartbeat, Registration, TaskFields
+from taskdash.model.records import Heartbeat, Registration, TaskFields, Text
 from taskdash.wire import strict_json
 
 _registration = msgspec.json.Decoder(Registration)
@@ -22,6 +22,9 @@ _DOTS = (b".", b"..")
 def decode_registration(body: bytes) -> Registration:
     """One TaskService object. Raises BadJson or BadField."""
     registration = strict_json.decode(body, _registration)
+    texts = (registration.name, registration.type, registration.description, registration.reserved)
+    if not registration.url and _are_plain(registration.id, texts):
+        return registration
     fields.check_id(registration.id)
     for name, check in (
         ("name", fields.check_short),
@@ -50,6 +53,9 @@ def decode_heartbeat(body: bytes) -> Heartbeat:
 
 def check_task(task: TaskFields) -> TaskFields:
     """The same task when every field that was sent keeps SPEC 1; else raises BadField."""
+    texts = (task.name, task.status, task.user, task.group_id, task.description, task.reserved)
+    if not (task.url or task.start_time or task.stop_time) and _are_plain(task.id, texts):
+        return task
     fields.check_id(task.id)
     for name in _SHORT:
         _check_sent(task, name, fields.check_short)
@@ -59,6 +65,19 @@ def check_task(task: TaskFields) -> TaskFields:
         _check_sent(task, name, fields.check_time)
     _check_sent(task, "url", fields.check_url)
     return task
+
+
+def _are_plain(record_id: str, texts: tuple[Text, ...]) -> bool:
+    """Short and printable all together, as nearly every message is: then no rule of SPEC 1 can be broken."""
+    whole = "".join([text for text in texts if text])
+    return (
+        0 < len(record_id) <= fields.ID_CHARACTERS
+        and len(whole) <= fields.SHORT_CHARACTERS
+        and whole.isprintable()
+        and record_id.isprintable()
+        and record_id not in {".", ".."}
+        and record_id.strip() == record_id
+    )
 
 
 def _check_sent(task: TaskFields, name: str, check: "fields.Check") -> None:

@@ -17,6 +17,7 @@ OK = b"\x00\x00\x00\x06\x00\x00\x00\x00OK"
 HEARTBEAT = b"\x00\x00\x00\x0f\x00\x00\x00\x00_heartbeat_"
 LINE_BYTES = 16 * 1024
 BODY_BYTES = 5 * 1024 * 1024
+_HEAD, _MESSAGE_HEAD = struct.Struct(">iI"), struct.Struct(">QH16s")
 _NAME = re.compile(rb"[.a-zA-Z0-9_-]+(#ephemeral)?")
 _DPUB_MOST_MS = 3_600_000
 _CONSUMER_ONLY = {b"CLS", b"RDY", b"FIN", b"REQ", b"TOUCH"}
@@ -258,14 +259,14 @@ def frame(kind: int, body: bytes) -> bytes:
     return struct.pack(">ii", len(body) + 4, kind) + body
 
 
-class Frame(Struct, frozen=True):
+class Frame(Struct, frozen=True, gc=False):
     """One frame that nsqd sent us."""
 
     kind: int
     body: bytes
 
 
-class Delivery(Struct, frozen=True):
+class Delivery(Struct, frozen=True, gc=False):
     """A message that nsqd gave us. `at`: nanoseconds, nsqd's own publish time."""
 
     at: int
@@ -280,21 +281,26 @@ class FrameReader:
     def __init__(self, most_bytes: int = 64 * 1024 * 1024) -> None:
         self._most = most_bytes
         self._buffer = bytearray()
+        self._needed = 8
 
     def feed(self, received: bytes) -> list[Frame]:
         """The frames that are whole now."""
-        buffer = self._buffer
-        buffer += received
-        found, at = [], 0
-        while len(buffer) - at >= 8:
-            size = int.from_bytes(buffer[at : at + 4], "big", signed=True)
+        self._buffer += received
+        if len(self._buffer) < self._needed:
+            return []
+        data, found, at = bytes(self._buffer), [], 0
+        self._needed, length = 8, len(data)
+        while length - at >= 8:
+            size, kind = _HEAD.unpack_from(data, at)
             if not 4 <= size <= self._most:
                 raise ValueError(f"a frame of {size} bytes")
-            if len(buffer) - at - 4 < size:
+            end = at + 4 + size
+            if length < end:
+                self._needed = end - at
                 break
-            found.append(Frame(int.from_bytes(buffer[at + 4 : at + 8], "big"), bytes(buffer[at + 8 : at + 4 + size])))
-            at += 4 + size
-        del buffer[:at]
+            found.append(Frame(kind, data[at + 8 : end]))
+            at = end
+        del self._buffer[:at]
         return found
 
 
@@ -302,7 +308,8 @@ def delivery(body: bytes) -> Delivery:
     """The body of a message frame. Raises ValueError when it is too short to be one."""
     if len(body) < 26:
         raise ValueError("a message frame that is too short")
-    return Delivery(int.from_bytes(body[:8], "big"), int.from_bytes(body[8:10], "big"), body[10:26], body[26:])
+    at, attempts, message_id = _MESSAGE_HEAD.unpack_from(body)
+    return Delivery(at, attempts, message_id, body[26:])
 
 
 def with_body(command: bytes, body: bytes) -> bytes:

@@ -44,9 +44,8 @@ def _decoded(raw: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
 
 
 def outline(raw: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
-    """The value whose parts are `msgspec.Raw`, each still to be given to `decode`: one bad part spoils only itself.
-
-    Raises as `decode`; the bytes inside the parts are not looked at.
+    """As `decode`, but the bytes themselves are not looked at: they are part of what was, or the value's parts are
+    `msgspec.Raw`, each still to be given to `decode`, so that one bad part spoils only itself.
     """
     return _decoded(raw, decoder)
 

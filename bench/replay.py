@@ -1,0 +1,77 @@
+"""The honest floor of a durable write: what TaskDash itself tells the driver, told again by a bare loop that does nothing else.
+
+`recorded` notes every statement of some work on one store; `replayed` runs them on another that is alike: the same rows,
+indexes, counters, search grams and history, the same commits, synchronous=FULL, without any of our own code between them.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, event
+
+from taskdash.store import sqlite
+
+Call = tuple[bool, str, Any]
+"""(for many rows, statement, values)"""
+_WRITES = ("INSERT", "UPDATE", "DELETE", "BEGIN", "COMMIT", "WITH")
+
+
+@contextmanager
+def recording(path: Path) -> Iterator[tuple[Connection, list[Call]]]:
+    """A connection of the store's own kind, and the list of what the driver is told through it: changes, not queries."""
+    calls: list[Call] = []
+
+    class Cursor(sqlite3.Cursor):
+        def execute(self, statement: str, *values: Any) -> "Cursor":
+            calls.append((False, statement, *(values or ((),))))
+            super().execute(statement, *values)
+            return self
+
+        def executemany(self, statement: str, values: Any) -> "Cursor":
+            calls.append((True, statement, list(values)))
+            super().executemany(statement, values)
+            return self
+
+    class Recorder(sqlite3.Connection):
+        def cursor(self, *_factory: Any) -> Cursor:
+            return super().cursor(Cursor)
+
+        def execute(self, statement: str, *values: Any) -> Cursor:
+            return self.cursor().execute(statement, *values)
+
+        def executemany(self, statement: str, values: Any) -> Cursor:
+            return self.cursor().executemany(statement, values)
+
+    engine = sqlite.open_engine(path)
+    event.listen(engine, "do_connect", lambda _d, _r, args, options: sqlite3.connect(*args, factory=Recorder, **options))
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        calls.clear()
+        yield conn, calls
+
+
+def recorded(path: Path, works: Iterable[Callable[[Connection], object]]) -> list[Call]:
+    """The changes of these works, each in a transaction of its own."""
+    with recording(path) as (conn, calls):
+        for work in works:
+            sqlite.rows(conn, "BEGIN IMMEDIATE")
+            work(conn)
+            sqlite.rows(conn, "COMMIT")
+    return [call for call in calls if call[1].startswith(_WRITES)]
+
+
+def replayed(path: Path, calls: list[Call]) -> float:
+    """Seconds to make the same changes to the store at `path`."""
+    conn = sqlite3.connect(path, isolation_level=None, cached_statements=512)
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=0", "cache_size=-16384", "temp_store=MEMORY"):
+        conn.execute(f"PRAGMA {pragma}")
+    began = time.perf_counter()
+    for many, statement, values in calls:
+        (conn.executemany if many else conn.execute)(statement, values)
+    took = time.perf_counter() - began
+    conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    conn.close()
+    return took
