@@ -33,9 +33,9 @@ class Place(NamedTuple):
 
 def place_of(conn: Connection, view: View, actor: Actor, visibility: Visibility, task_id: str, came_from: str) -> Place | None:
     """None when one came from no list, or from one that there is not."""
-    if not came_from or len(came_from) > _LONGEST:
+    pairs = parse_qsl(came_from) if len(came_from) <= _LONGEST else []
+    if not pairs:
         return None
-    pairs = parse_qsl(came_from)
     try:
         query = Query.of_pairs(pairs)
         wanted, order = filters_of(query, actor, visibility), order_of(query, RISK)
