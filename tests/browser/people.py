@@ -5,6 +5,7 @@ from typing import Any
 from playwright.async_api import Browser, Locator, Page
 
 from tests.journeys.http import PASSWORD, Site
+from tests.serving import Serving
 
 
 class Visitor:
@@ -66,3 +67,14 @@ async def sign_in(page: Page, name: str, password: str = PASSWORD) -> None:
     await page.fill("input[name=user]", name)
     await page.fill("input[name=password]", password)
     await page.click("form.form button.primary")
+
+
+async def admin_of(browser: Browser, server: Serving, path: str = "/", **context: Any) -> Visitor:
+    """The first admin of a server that runs in a process of its own, signed in."""
+    made = await browser.new_context(**{"base_url": server.url, "locale": "en", **context})
+    made.set_default_timeout(15_000)
+    found = Visitor(await made.new_page(), server.url)
+    await found.page.goto(f"/login?next={path}")
+    await sign_in(found.page, "admin", server.admin)
+    await found.page.wait_for_url(server.url + path)
+    return found

@@ -10,22 +10,11 @@ from playwright.async_api import Browser, Page
 from taskdash.model.records import Service, Task
 from taskdash.store import services, tasks
 from tests import serving
-from tests.browser.people import Visitor, sign_in, visitor
+from tests.browser.people import Visitor, admin_of, sign_in, visitor
 from tests.journeys.http import Site, a_site
-from tests.serving import Serving
 
 EMPTY = {"addresses": {"http": "127.0.0.1:8700", "nsq": "127.0.0.1:4150", "nsq-http": "127.0.0.1:4151"}}
 WITH_AND_WITHOUT = pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
-
-
-async def _admin(browser: Browser, server: Serving, path: str = "/", locale: str = "en") -> Visitor:
-    context = await browser.new_context(base_url=server.url, locale=locale)
-    context.set_default_timeout(15_000)
-    found = Visitor(await context.new_page(), server.url)
-    await found.page.goto(f"/login?next={path}")
-    await sign_in(found.page, "admin", server.admin)
-    await found.page.wait_for_url(server.url + path)
-    return found
 
 
 async def _somebody(browser: Browser, site: Site, path: str, name: str = "ssx", **context: object) -> Visitor:
@@ -50,7 +39,7 @@ async def test_the_line_on_the_page_registers_a_service_and_the_page_names_it_at
     chromium: Browser, tmp_path: Path
 ) -> None:
     async with serving.serving(tmp_path) as server:
-        ada = await _admin(chromium, server, "/")
+        ada = await admin_of(chromium, server, "/")
         await ada.sees("#waiting", "Waiting for the first message")
         for name, where in server.addresses.items():
             assert ":".join(map(str, where)) in await ada.page.locator("main").inner_text(), name
@@ -67,7 +56,7 @@ async def test_the_line_on_the_page_registers_a_service_and_the_page_names_it_at
 
 async def test_a_first_message_that_nobody_understands_is_explained_with_a_link(chromium: Browser, tmp_path: Path) -> None:
     async with serving.serving(tmp_path) as server:
-        ada = await _admin(chromium, server, "/start")
+        ada = await admin_of(chromium, server, "/start")
         host, port = server.addresses["nsq-http"]
         async with (
             aiohttp.ClientSession() as session,
