@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, select
 
 from taskdash.model.instants import Instant
 from taskdash.model.records import Incident, Service
@@ -16,6 +16,7 @@ SHAPE = Shape(Incident, incidents, json=("services",))
 _ALL = select(*SHAPE.columns)
 _CHUNK = 500
 c = incidents.c
+_OPENED = _ALL.where(or_(c.state == bindparam("one"), c.state == bindparam("other"))).order_by(c.opened_at, c.id)
 
 
 def load(conn: Connection, incident_id: str) -> Incident | None:
@@ -25,10 +26,8 @@ def load(conn: Connection, incident_id: str) -> Incident | None:
 
 def opened(conn: Connection, kinds: Collection[str] = ()) -> list[Incident]:
     """Those that are not resolved (open or acknowledged), oldest first. Index: incidents_state."""
-    query = _ALL.where(c.state.in_(("open", "acknowledged")))
-    if kinds:
-        query = query.where(c.kind.in_(kinds))
-    return SHAPE.records(conn, query.order_by(c.opened_at, c.id))
+    found: list[Incident] = SHAPE.found(conn, _OPENED, ("open", "acknowledged"))
+    return [one for one in found if one.kind in kinds] if kinds else found
 
 
 def by_cause(conn: Connection, kind: str, cause: str) -> Incident | None:

@@ -58,6 +58,10 @@ class Shape:
         """The records of a query that selects `columns`, in their order."""
         return self._records(sqlite.plain_rows(conn, query))
 
+    def found(self, conn: Connection, query: Select[Any], values: Sequence[Any] = ()) -> list[Any]:
+        """As `records`, for a query that lives as long as the program: compiled once, with a place for each value."""
+        return self._records(hot.rows(conn, query, values))
+
     def load_many(self, conn: Connection, key: Column[Any], values: Iterable[Any]) -> list[Any]:
         """The records whose `key`, a unique column, is among `values`."""
         if key.name not in self._by_key:

@@ -11,7 +11,7 @@ from taskdash.model.instants import Instant
 from taskdash.model.records import Service, Task, User
 from taskdash.rules import risk
 from taskdash.rules.risk import Reason
-from taskdash.store import counters, sqlite, task_plan
+from taskdash.store import counters, hot, sqlite, task_plan
 from taskdash.store.tables import services, tasks, users
 from taskdash.store.task_filters import NONE, Filters
 from taskdash.store.task_plan import Asked, Sort
@@ -19,6 +19,8 @@ from taskdash.store.task_terms import Part, Row, Term, by_index, expected, is_li
 from taskdash.store.tasks import SHAPE
 
 c = tasks.c
+_SERVICES = hot.ByKey([services.c[name] for name in ("id", "state", "since", "fresh_until", "flapping")], services.c.id)
+_HOLDERS = hot.ByKey([users.c[name] for name in ("name", "role", "disabled", "away_until")], users.c.name)
 CAP = 10_000
 Key = task_plan.Key
 
@@ -88,7 +90,7 @@ def asked_of(conn: Connection, wanted: Filters, found: Sequence[Term]) -> Asked:
 
 def records_of(conn: Connection, pks: Sequence[int]) -> list[Task]:
     """The tasks in the order of their pks."""
-    found = {task.pk: task for task in SHAPE.records(conn, select(*SHAPE.columns).where(sqlite.one_of(c.pk, pks)))}
+    found = {task.pk: task for task in SHAPE.load_many(conn, c.pk, pks)}
     return [found[pk] for pk in pks if pk in found]
 
 
@@ -180,15 +182,13 @@ def _row(task: Task, service: Service | None, holder: User | None, now: Instant)
 
 
 def _services_of(conn: Connection, wanted: set[str]) -> dict[str, Service]:
-    s = services.c
-    query = select(s.id, s.state, s.since, s.fresh_until, s.flapping).where(s.id.in_(wanted))
+    rows = _SERVICES.rows(conn, list(wanted))
     return {
-        row.id: Service(id=row.id, state=row.state, since=row.since, fresh_until=row.fresh_until, flapping=row.flapping)
-        for row in conn.execute(query)
+        key: Service(id=key, state=state, since=since, fresh_until=until, flapping=bool(flapping))
+        for key, state, since, until, flapping in rows
     }
 
 
 def _holders_of(conn: Connection, wanted: set[str]) -> dict[str, User]:
-    u = users.c
-    query = select(u.name, u.role, u.disabled, u.away_until).where(u.name.in_(wanted))
-    return {row[0]: User(name=row[0], role=row[1], disabled=row[2], away_until=row[3]) for row in conn.execute(query)}
+    rows = _HOLDERS.rows(conn, list(wanted))
+    return {name: User(name=name, role=role, disabled=bool(off), away_until=until) for name, role, off, until in rows}
