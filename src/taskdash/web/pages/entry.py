@@ -111,12 +111,14 @@ async def password(request: HtmlRequest, web: Web, identity: Identity) -> Html:
 
 
 @get("/static/{digest:str}/{name:str}", opt=PUBLIC, include_in_schema=False, sync_to_thread=False)
-def asset(digest: str, name: str) -> Response[bytes]:
-    """A file under an address that holds its hash, kept by browsers for ever."""
+def asset(request: HtmlRequest, digest: str, name: str) -> Response[bytes]:
+    """A file under an address that holds its hash, kept by browsers for ever; compressed for who takes that."""
     if digest != static.digest() or name not in static.files():
         raise NotFound("there is no such file")
-    body, kind = static.files()[name]
-    return Response(body, media_type=kind, headers={"cache-control": static.FOREVER})
+    file, headers = static.files()[name], {"cache-control": static.FOREVER, "vary": "accept-encoding"}
+    if "gzip" not in request.headers.get("accept-encoding", ""):
+        return Response(file.body, media_type=file.kind, headers=headers)
+    return Response(file.packed, media_type=file.kind, headers=headers | {"content-encoding": "gzip"})
 
 
 def _one(fields: dict[str, list[str]], name: str) -> str:

@@ -1,11 +1,15 @@
 """Style sheet, scripts and icon, held in memory under an address that holds their hash, so browsers keep them for ever. UI 3.
 
-One hash for the whole folder: scripts import one another by their plain names, and no page ever mixes two versions.
+One hash for the whole folder: no page ever mixes two versions.
 """
 
+import gzip
 import hashlib
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
+
+from taskdash.web.pages import scripts
 
 FOLDER = Path(__file__).parent.parent / "static"
 TYPES = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".js": "text/javascript; charset=utf-8"}
@@ -25,21 +29,45 @@ SHEETS = (
     "phone",
 )
 """The parts of `app.css`, in their order; the wall has a sheet of its own."""
+ENTRIES = ("app", "wall", "show")
+"""Scripts that pages name; each is sent with all that it imports."""
+
+
+class File(NamedTuple):
+    """A file as it is sent: plain, and compressed."""
+
+    body: bytes
+    packed: bytes
+    kind: str
 
 
 @cache
-def files() -> dict[str, tuple[bytes, str]]:
-    """Body and content type by name: `app.css`, `rows.js`."""
-    plain = [*FOLDER.glob("*.svg"), *(FOLDER / "js").glob("*.js"), FOLDER / "css" / "wall.css"]
-    found = {path.name: (path.read_bytes(), TYPES[path.suffix]) for path in sorted(plain)}
-    sheet = b"\n".join((FOLDER / "css" / f"{name}.css").read_bytes() for name in SHEETS)
-    return found | {"app.css": (sheet, TYPES[".css"])}
+def files() -> dict[str, File]:
+    """By name: `app.css`, `board.js`."""
+    sheets = {"app": SHEETS, "wall": ("wall",)}
+    made = {f"{name}.css": "\n".join(map(_sheet, parts)) for name, parts in sheets.items()}
+    made |= {f"{name}.js": scripts.bundle(name, _script) for name in ENTRIES}
+    packed = {name: _file(name, scripts.without_comments(text)) for name, text in made.items()}
+    return packed | {icon.name: _file(icon.name, icon.read_text("utf-8")) for icon in FOLDER.glob("*.svg")}
+
+
+def _sheet(name: str) -> str:
+    return (FOLDER / "css" / f"{name}.css").read_text("utf-8")
+
+
+def _script(name: str) -> str:
+    return (FOLDER / "js" / f"{name}.js").read_text("utf-8")
+
+
+def _file(name: str, text: str) -> File:
+    body = text.encode()
+    return File(body, gzip.compress(body, 9, mtime=0), TYPES[Path(name).suffix])
 
 
 @cache
 def digest() -> str:
     """The hash of all files together."""
-    return hashlib.sha256(b"\0".join(body for _name, (body, _kind) in sorted(files().items()))).hexdigest()[:10]
+    return hashlib.sha256(b"\0".join(file.body for _name, file in sorted(files().items()))).hexdigest()[:10]
 
 
 def href(name: str) -> str:
