@@ -32,7 +32,11 @@ SCREENS = (
 
 BEFORE_SIGN_IN = ("/login",)
 
-NOT_SCREENS: dict[str, str] = {"/ui/facets": "a fragment of the board"}
+NOT_SCREENS: dict[str, str] = {
+    "/ui/facets": "a fragment of the board",
+    "/wall": "one size, nothing to use: tests/browser/test_wall.py looks at it",
+    "/wall/state": "a fragment of the wall",
+}
 """Paths that answer with HTML but are no screen, and why."""
 
 RULES = {

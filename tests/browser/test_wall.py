@@ -12,6 +12,7 @@ from taskdash.model.instants import seconds
 from taskdash.model.records import SYSTEM, Scope, Service
 from taskdash.store import accounts, services
 from tests.browser.people import Visitor, signed_in, visitor
+from tests.browser.screens import axe_complaints
 from tests.journeys.http import Site
 from tests.serving import Serving, start
 from tests.support import eventually
@@ -170,15 +171,16 @@ async def test_everything_is_on_the_screen_in_either_size_theme_and_language(
     ):
         await ada.page.set_viewport_size({"width": width, "height": width * 9 // 16})
         await ada.page.goto(f"/wall?theme={theme}&lang={language}")
+        assert ada.complaints == []
         assert await ada.page.locator("html").get_attribute("lang") == language
         backgrounds.add(await ada.page.evaluate("getComputedStyle(document.documentElement).backgroundColor"))
         scrolls = "[document.documentElement.scrollHeight - innerHeight, document.documentElement.scrollWidth - innerWidth]"
         assert await ada.page.evaluate(scrolls) == [0, 0]
         assert await ada.page.evaluate(CUT) == []
+        assert await axe_complaints(ada) == []
         tiles = await ada.page.locator(".w-tile").count()
         assert tiles < 60 if more < 60 else tiles <= 12
     assert len(backgrounds) == 2
-    assert ada.complaints == []
 
 
 async def a_wall_token(server: Serving) -> str:

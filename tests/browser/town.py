@@ -142,7 +142,7 @@ def _incident(now: int) -> Incident:
         kind="down",
         cause="nsq",
         opened_at=now - seconds(219),
-        sentence="计费结算 is down",
+        sentence="计费结算 is down.",
         evidence=_EVIDENCE["down"],
         next_reminder_at=now + seconds(600),
         services=("billing",),

@@ -3,6 +3,7 @@
 from msgspec import Struct
 from sqlalchemy import Connection, func, select
 
+from taskdash.model.instants import Instant
 from taskdash.model.records import DeadLetter, Service
 from taskdash.store.rows import Shape
 from taskdash.store.services import SHAPE as SERVICES
@@ -21,10 +22,13 @@ class Arrived(Struct, frozen=True):
     senders: int
 
 
-def letters(conn: Connection, *, reason: str = "", before_id: int | None = None, limit: int = 50) -> list[DeadLetter]:
-    """Newest first; only of one reason, when it is named."""
+def letters(
+    conn: Connection, *, reason: str = "", since: Instant | None = None, before_id: int | None = None, limit: int = 50
+) -> list[DeadLetter]:
+    """Newest first; only of one reason, when it is named, and only since then."""
     query = select(*_LETTERS.columns).order_by(dead_letters.c.id.desc()).limit(limit)
     query = query.where(dead_letters.c.reason == reason) if reason else query
+    query = query.where(dead_letters.c.at >= since) if since is not None else query
     query = query.where(dead_letters.c.id < before_id) if before_id is not None else query
     return _LETTERS.records(conn, query)
 

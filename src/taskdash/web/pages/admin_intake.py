@@ -18,6 +18,7 @@ from taskdash.web.context import Web
 from taskdash.web.pages import admin, links, snippets
 from taskdash.web.pages.frame import Html, HtmlRequest, page_get, view_of
 from taskdash.web.pages.render import View
+from taskdash.web.query import parse_instant
 
 LETTERS_PAGE, SENDERS_PAGE = 20, 50
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
@@ -26,23 +27,24 @@ _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202
 
 @page_get(admin.LETTERS, opt={"action": "see"})
 async def letters(request: HtmlRequest, web: Web, identity: Identity) -> Html:
-    """Messages that could not be understood, newest first, also of one reason alone."""
+    """Messages that could not be understood, newest first, also of one reason alone, or since an instant."""
     admin.check_seen(identity.actor, "see_intake")
     view, query = await view_of(request, web, identity), request.query_params
     reason, before = query.get("reason", ""), query.get("before", "")
+    since = parse_instant(query.get("since"), "since")
     before_id = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
 
     def read(conn: Connection) -> tuple[list[DeadLetter], list[tuple[str, int]]]:
-        found = intake_pages.letters(conn, reason=reason, before_id=before_id, limit=LETTERS_PAGE + 1)
+        found = intake_pages.letters(conn, reason=reason, since=since, before_id=before_id, limit=LETTERS_PAGE + 1)
         return found, dead_letters.by_reason(conn)
 
     found, reasons = await web.db.read(read)
-    pairs = [("reason", reason)]
+    pairs = [("reason", reason), ("since", query.get("since", ""))]
     following = [*pairs, ("before", str(found[LETTERS_PAGE - 1].id))] if len(found) > LETTERS_PAGE else []
     values: dict[str, Any] = {
         "total": sum(n for _reason, n in reasons),
         "reasons": [_reason(view, each, n, reason) for each, n in reasons],
-        "all_href": admin.LETTERS if reason else "",
+        "all_href": admin.LETTERS if reason or since else "",
         "rows": [_letter(view, letter) for letter in found[:LETTERS_PAGE]],
         "next_href": links.with_query(admin.LETTERS, following) if following else "",
         "first_href": links.with_query(admin.LETTERS, pairs) if before_id is not None else "",

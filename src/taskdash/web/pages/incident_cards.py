@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from taskdash.model.instants import Instant, seconds
+from taskdash.model.instants import Instant, seconds, to_rfc3339
 from taskdash.model.records import Incident
 from taskdash.rules import roles
 from taskdash.rules.deadlines import Limits
@@ -16,7 +16,6 @@ from taskdash.web.pages.words import Word
 NAMED = 100
 """So many services of one incident are named."""
 _MOST_IN_LINK = 50
-LETTERS = "/admin/dead-letters"
 
 
 class Number(Struct, frozen=True):
@@ -73,6 +72,11 @@ def card(view: View, each: Affected, limits: Limits) -> Card:
     )
 
 
+def letters_since(at: Instant) -> str:
+    """The dead letters from then on."""
+    return links.with_query("/admin/dead-letters", [("since", to_rfc3339(at))])
+
+
 def sentence(view: View, incident: Incident) -> str:
     """Subject and state, without a full stop: the time follows."""
     return view.texts.told(incident.sentence).rstrip(".。")
@@ -90,7 +94,8 @@ def effects(view: View, each: Affected) -> list[Number]:
     """How many tasks it affects, and how many of them nobody holds or are stale."""
     texts, found = view.texts, []
     if each.letters:
-        found.append(Number(texts.plural("%(n)s message", "%(n)s messages", len(each.letters)), LETTERS))
+        messages = texts.plural("%(n)s message", "%(n)s messages", len(each.letters))
+        found.append(Number(messages, letters_since(each.incident.opened_at)))
     if each.tasks:
         affected = texts.plural("%(n)s task affected", "%(n)s tasks affected", each.tasks)
         found.append(Number(affected, _rows(each)))
@@ -127,7 +132,7 @@ def _next(view: View, each: Affected, limits: Limits) -> str:
 def _opened(view: View, incident: Incident) -> tuple[str, str]:
     """(label, address) of where one looks further."""
     if incident.kind == "dead_letters":
-        return view.texts("See letters"), LETTERS
+        return view.texts("See letters"), letters_since(incident.opened_at)
     if len(incident.services) == 1:
         return view.texts("Open"), links.service(incident.services[0])
     return view.texts("History"), links.history("incident", incident.id)

@@ -98,6 +98,7 @@ def _values(view: View, seen: Seen, web: Web) -> dict[str, Any]:
         "lanes": recent.lanes_of(view, seen.recent, told.services),
         "axis": lanes.axis(recent.frame_of(view, seen.recent)),
         "ended": recent.ended_text(view, seen.recent.ended),
+        "ended_href": recent.ended_href(view.now),
         "counters": [_counter(texts, row, n) for row, n in zip(_COUNTERS, seen.counted, strict=True)],
         "events": activity.shorts(texts, seen.events, seen.names, view.zone),
     }

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from taskdash.model.instants import Instant
+from taskdash.model.instants import Instant, to_rfc3339
 from taskdash.model.records import Event, Incident, Service
 from taskdash.store import dead_letters, events, incidents, service_page, services
 from taskdash.store.service_page import ServiceFilters
 from taskdash.web import visible
-from taskdash.web.pages import lanes
-from taskdash.web.pages.incident_cards import LETTERS
+from taskdash.web.pages import lanes, links
+from taskdash.web.pages.incident_cards import letters_since
 from taskdash.web.pages.lanes import BAD, WINDOW, Frame, Lane
 from taskdash.web.pages.render import View
 from taskdash.web.pages.situation import Reader
@@ -88,7 +88,18 @@ def lanes_of(view: View, recent: Recent, total: int) -> list[Lane]:
     frame = frame_of(view, recent)
     own = [lanes.of_service(each, recent.changes.get(each.id, []), frame) for each in recent.services]
     others = lanes.of_others(max(0, total - len(own)), recent.others_changed, frame)
-    return [lanes.of_input(recent.lost, frame), *own, lanes.of_letters(recent.letters, frame, LETTERS), others]
+    return [
+        lanes.of_input(recent.lost, frame),
+        *own,
+        lanes.of_letters(recent.letters, frame, letters_since(frame.start)),
+        others,
+    ]
+
+
+def ended_href(now: Instant) -> str:
+    """The events of their ends."""
+    since = to_rfc3339(now - WINDOW)
+    return links.with_query("/history", [("kind", "incident.resolved"), ("since", since)])
 
 
 def ended_text(view: View, ended: Sequence[Incident]) -> str:

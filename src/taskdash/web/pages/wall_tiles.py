@@ -30,6 +30,7 @@ class Tile(Struct, frozen=True, kw_only=True):
     side: str = ""
     flapping: bool = False
     beats: list[bool | None] = []
+    beats_text: str = ""
     strip_tone: str = "n"
     is_number: bool = False
     is_service: bool = False
@@ -59,12 +60,15 @@ def _of_service(texts: Texts, service: Service, now: Instant) -> Tile:
     is_new = service.state == "new"
     n = service.task_total
     tasks = texts.plural("%(n)s task", "%(n)s tasks", n) if n else ""
+    beats = beat_strip.shown(service, now) if is_heard else []
+    came, known = sum(beat is True for beat in beats), sum(beat is not None for beat in beats)
     return Tile(
         name=service.name or service.id,
         word=words.word(words.STATES, service.state),
         side=times.ago(texts, service.since, now) if is_new else tasks,
         flapping=service.flapping,
-        beats=beat_strip.shown(service, now) if is_heard else [],
+        beats=beats,
+        beats_text=texts("%(came)s of the last %(known)s intervals had a beat", came=came, known=known),
         strip_tone=_STRIPS.get(service.state, "n"),
         is_service=True,
         key=f"s-{service.id}",
