@@ -102,6 +102,17 @@ async def test_what_nobody_can_see_is_told_with_its_evidence_and_never_shown_as_
     assert await ada.page.evaluate(dashes) == "3px, 2px"
 
 
+async def test_what_began_and_was_never_seen_again_is_not_said_to_have_not_run(
+    chromium: Browser, berlin: tuple[Site, ManualClock]
+) -> None:
+    site, _clock = berlin
+    down = a_service(id="billing", state="down", since=_at("2026-03-29 12:28"), fresh_until=None)
+    await _keep(site, down, service_id="billing", status_at=_at("2026-03-29 12:10"))
+    ada = await signed_in(chromium, site, "ssx", locale="zh-CN")
+    await ada.page.goto("/tasks/t")
+    assert await _said(ada) == "今天没有时间窗。12:10 起看不到它。现在 12:30。今天调整时钟，共 23 小时。"
+
+
 async def test_runs_of_today_come_from_history_and_a_change_while_one_looks_is_drawn(
     chromium: Browser, berlin: tuple[Site, ManualClock]
 ) -> None:

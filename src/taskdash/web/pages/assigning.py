@@ -119,7 +119,7 @@ def _told(request: HtmlRequest, view: View, results: Sequence[Result], back: str
         "next": links.same_origin(back),
         "again": again if len(again) <= _LONGEST_URL else "",
     }
-    return html(request, view, "assigned.html", values, 409)
+    return html(request, view, "assigned.html", values)
 
 
 async def _form(request: HtmlRequest, web: Web, view: View, actor: Actor, fields: Fields, error: str) -> Html:

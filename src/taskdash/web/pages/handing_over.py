@@ -23,7 +23,7 @@ from taskdash.store.task_filters import Filters
 from taskdash.web.api.claims import check_note
 from taskdash.web.auth import Identity
 from taskdash.web.context import Web
-from taskdash.web.pages import ends, links, picking, sentences
+from taskdash.web.pages import ends, links, picking, sentences, task_day
 from taskdash.web.pages.claiming import Fields, first, number_of, other_count
 from taskdash.web.pages.frame import Html, HtmlRequest, fields_of, go, html, page_get, page_post, view_of
 from taskdash.web.pages.load import Person
@@ -146,7 +146,8 @@ def _read(conn: Connection, view: View, giver: str, fields: Fields) -> _Form:
 
 def _summary(view: View, form: _Form) -> str:
     texts, plural = view.texts, view.texts.plural
-    why = ", ".join(texts("%(what)s %(n)s", what=texts(word), n=n) for word, n in form.reasons)
+    reasons = [texts("%(what)s %(n)s", what=texts(word), n=n) for word, n in form.reasons]
+    why = task_day.listed(texts, reasons) if reasons else ""
     act = plural("%(n)s needs action", "%(n)s need action", form.act)
     said = texts("%(what)s (%(why)s)", what=act, why=why) if form.act and why else act
     rest = plural("%(n)s is on schedule", "%(n)s are on schedule", form.held.total - form.act)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from taskdash.store.loads import Load
-from taskdash.web.pages import links
+from taskdash.web.pages import links, task_day
 from taskdash.web.pages.render import View
 
 
@@ -76,5 +76,11 @@ def _outside(view: View, load: Load, groups: Mapping[str, int]) -> str:
     foreign = {group: n for group, n in groups.items() if group and group not in load.user.groups}
     if not foreign:
         return ""
-    told = [texts.plural("%(n)s task of %(group)s", "%(n)s tasks of %(group)s", n, group=g) for g, n in sorted(foreign.items())]
-    return texts("%(who)s is not in the group of %(tasks)s", who=load.user.name, tasks=", ".join(told))
+    told, n, plural = task_day.listed(texts, sorted(foreign)), sum(foreign.values()), texts.plural
+    return plural(
+        "%(who)s is not in %(groups)s: %(n)s task keeps its group and is theirs",
+        "%(who)s is not in %(groups)s: %(n)s tasks keep their group and are theirs",
+        n,
+        who=load.user.name,
+        groups=told,
+    )

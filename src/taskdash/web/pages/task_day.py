@@ -86,7 +86,8 @@ def _sentence(view: View, task: Task, open_: list[Span], runs: list[Span], unsee
     texts, hours = view.texts, round((day[1] - day[0]) / 3_600e9)
     parts = [
         texts("Window today: %(times)s.", times=_listed(view, open_, day)) if open_ else texts("No window today."),
-        texts("It ran %(times)s.", times=_listed(view, runs, day)) if runs else texts("It has not run today."),
+        texts("It ran %(times)s.", times=_listed(view, runs, day)) if runs else "",
+        "" if runs or unseen else texts("It has not run today."),
         texts("From %(time)s on nobody could see it.", time=minute(view, unseen[0][0])) if unseen else "",
         texts("Now it is %(time)s.", time=minute(view, view.now)),
         texts("The clocks change: this day has %(n)s hours.", n=hours) if hours != 24 else "",
@@ -99,9 +100,14 @@ def joined(texts: Texts, sentences: Sequence[str]) -> str:
     return reduce(lambda said, more: texts("%(said)s %(more)s", said=said, more=more), sentences)
 
 
+def listed(texts: Texts, things: Sequence[str]) -> str:
+    """Things one after another, as the language sets them."""
+    return reduce(lambda said, more: texts("%(said)s, %(more)s", said=said, more=more), things)
+
+
 def _listed(view: View, spans: Sequence[Span], day: Span) -> str:
     told = [f"{minute(view, begin)}–{'24:00' if end == day[1] else minute(view, end)}" for begin, end in spans[-_MOST_TOLD:]]
-    return ", ".join(told)
+    return listed(view.texts, told)
 
 
 def clock(view: View, at: Instant) -> str:

@@ -57,7 +57,8 @@ def _service(view: View, service: Service | None) -> str:
         return ""
     since = view.texts(_SINCE[service.state], service=service.id, time=task_day.clock(view, service.since))
     told = view.texts.told(service.evidence)
-    return view.texts("%(since)s: %(evidence)s", since=since, evidence=told) if told else view.texts("%(what)s.", what=since)
+    said = view.texts("%(since)s: %(evidence)s", since=since, evidence=told) if told else since
+    return said if said.endswith((".", "。")) else view.texts("%(what)s.", what=said)
 
 
 def _last_known(view: View, row: TaskRow, service: Service | None) -> str:
