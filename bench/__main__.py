@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.harness import Row, machine, table
 
-SUITES = ("nsq", "tcp", "http", "collect", "stream", "lists", "memory")
+SUITES = ("nsq", "tcp", "http", "collect", "stream", "lists", "memory", "board")
 PAGE = Path("docs/BENCHMARKS.md")
 
 
