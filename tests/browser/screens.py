@@ -26,13 +26,25 @@ SCREENS = (
     "/password",
     "/account",
     "/account/tokens",
+    "/admin/users",
+    "/admin/users/ssx",
+    "/admin/users/root",
+    "/admin/add-user",
+    "/admin/add-group",
+    "/admin/groups/pay",
     "/admin/tokens",
+    "/admin/dead-letters",
+    "/admin/senders",
+    "/admin/settings",
+    "/start",
 )
 """What an administrator sees of the filled site of tests/browser/town.py."""
 
 BEFORE_SIGN_IN = ("/login",)
 
 NOT_SCREENS: dict[str, str] = {
+    "/admin": "leads to the first of the admin pages",
+    "/admin/dead-letters/{letter_id:int}/body": "a file",
     "/ui/facets": "a fragment of the board",
     "/wall": "one size, nothing to use: tests/browser/test_wall.py looks at it",
     "/wall/state": "a fragment of the wall",
