@@ -4,6 +4,7 @@ Law: every route declares its action; `admit` runs before every handler, and ref
 or the origin do not allow. Objects are checked again inside the actions. A changed account is seen within half a second.
 """
 
+import asyncio
 import hmac
 from collections import OrderedDict
 from typing import Any, cast
@@ -46,6 +47,7 @@ class Identities:
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, tuple[Instant, Identity | None]] = OrderedDict()
+        self._asked: dict[str, asyncio.Future[Identity | None]] = {}
         self._sessions: dict[str, Instant] = {}
         self._tokens: dict[str, Instant] = {}
 
@@ -54,21 +56,42 @@ class Identities:
         now = web.clock.now()
         believed_until, identity = self._known.get(digest, (0, None))
         if now >= believed_until:
-            load = _by_token if is_token else _by_cookie
-            identity = await web.db.read(lambda conn: load(conn, digest, now))
-            self._known[digest] = (now + seconds(_BELIEVED_S), identity)
-            self._known.move_to_end(digest)
-            if len(self._known) > _MOST_KNOWN:
-                self._known.popitem(last=False)
+            identity = await self._asked_for(web, digest, now, is_token=is_token)
         if identity and identity.session:
             self._sessions[identity.session.id] = now
         if identity and identity.token:
             self._tokens[identity.token.id] = now
         return identity
 
+    async def _asked_for(self, web: Web, digest: str, now: Instant, *, is_token: bool) -> Identity | None:
+        """One look-up however many ask at once: a browser's tabs, and five hundred streams, ask in the same moment."""
+        asked = self._asked.get(digest)
+        if asked is None:
+            asked = self._asked[digest] = asyncio.ensure_future(self._look_up(web, digest, now, is_token=is_token))
+        return await asyncio.shield(asked)
+
+    async def _look_up(self, web: Web, digest: str, now: Instant, *, is_token: bool) -> Identity | None:
+        load = _by_token if is_token else _by_cookie
+        asked = asyncio.current_task()
+        try:
+            identity = await web.db.read(lambda conn: load(conn, digest, now))
+            if self._asked.get(digest) is asked:
+                self._keep(digest, now, identity)
+        finally:
+            if self._asked.get(digest) is asked:
+                del self._asked[digest]
+        return identity
+
+    def _keep(self, digest: str, now: Instant, identity: Identity | None) -> None:
+        self._known[digest] = (now + seconds(_BELIEVED_S), identity)
+        self._known.move_to_end(digest)
+        if len(self._known) > _MOST_KNOWN:
+            self._known.popitem(last=False)
+
     def forget(self) -> None:
-        """An account, session or token changed here: look everyone up again."""
+        """An account, session or token changed here: look everyone up again, and believe no look-up that began before."""
         self._known.clear()
+        self._asked.clear()
 
     def take_seen(self) -> tuple[dict[str, Instant], dict[str, Instant]]:
         """Last use of sessions and of tokens, by id, since the last call."""
