@@ -136,7 +136,7 @@ def shift_of(view: View, held: Held) -> Shift:
 
 
 def _claim_all(view: View, n: int) -> str:
-    return view.texts.plural("Claim %(n)s task", "Claim all %(n)s tasks", n)
+    return view.texts.plural("Claim the one task", "Claim all %(n)s tasks", n)
 
 
 @page_post("/mine/claim", opt={"action": "claim"})
