@@ -150,7 +150,7 @@ def _told(request: HtmlRequest, view: View, back: str, outcome: Outcome) -> Html
         return Response(render.page("board_outcome.html", here, {"outcome": outcome}), status_code=200, media_type="text/html")
     if not outcome.lost and not outcome.refused:
         return go(request, back, Flash("ok", outcome.done.said))
-    return html(request, view, "outcome.html", {"outcome": outcome, "back": links.same_origin(back)}, 200)
+    return html(request, view, "outcome.html", {"outcome": outcome, "return_to": links.same_origin(back)}, 200)
 
 
 def _one(fields: Fields, name: str) -> str:

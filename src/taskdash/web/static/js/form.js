@@ -35,14 +35,15 @@ export async function reload() {
 export function showToast(html) {
   const said = html.querySelector(".toast");
   if (!said) return false;
-  toasts.replaceChildren(document.importNode(said, true));
+  toasts.replaceChildren(document.adoptNode(said)); // as it is: a button of ours keeps what it does
   waitForToast();
   return true;
 }
 
-/** It goes after 8 s in which nobody pointed at it or worked in it. */
+/** It goes after 8 s in which nobody pointed at it or worked in it; one that is long to read waits to be closed. */
 function waitForToast() {
   clearTimeout(toastTimer);
+  if (toasts.querySelector("[data-stays]")) return;
   if (!toasts.matches(":hover, :focus-within")) toastTimer = window.setTimeout(() => toasts.replaceChildren(), TOAST_MS);
 }
 
@@ -138,5 +139,8 @@ export function act(url, fields, pressed) {
 export function start() {
   document.addEventListener("submit", onSubmit);
   for (const event of ["pointerenter", "pointerleave", "focusin", "focusout"]) toasts.addEventListener(event, () => setTimeout(waitForToast));
+  toasts.addEventListener("click", (event) => {
+    if (event.target instanceof Element && event.target.closest("[data-close-toast]")) toasts.replaceChildren();
+  });
   if (toasts.firstElementChild) waitForToast();
 }

@@ -32,7 +32,8 @@ function fill(menu, row) {
   menu.querySelector("[data-open]")?.setAttribute("href", link);
   menu.querySelector("a[data-for=a]")?.setAttribute("href", `/tasks/assign?${new URLSearchParams({ ids: id, next: here() })}`);
   menu.querySelector("[data-is=id]")?.setAttribute("data-copy", id);
-  menu.querySelector("[data-is=link]")?.setAttribute("data-copy", new URL(link, location.href).href);
+  const { origin, pathname } = new URL(link, location.href);
+  menu.querySelector("[data-is=link]")?.setAttribute("data-copy", origin + pathname);
 }
 
 /** Beside its opener, inside the window; on a phone the style sheet puts it at the foot. @param {HTMLElement} menu @param {Element} opener */
