@@ -14,7 +14,8 @@
   const isTitled = (e) => Boolean(e.closest("[title]") || e.querySelector("[title]"));
   /** What a finger may hit: a check box has its label, a row's link may cover the row. @param {Element} e */
   const areaOf = (e) => {
-    if (e.matches("[type=checkbox], [type=radio]")) return e.closest("label, td") ?? e;
+    if (e.matches("[type=checkbox], [type=radio]")) return e.closest("label, td, th") ?? e;
+    if (e.matches(".search input")) return e.closest(".search") ?? e;
     if (getComputedStyle(e, "::after").position === "absolute") return e.closest("tr, li, article, .card") ?? e;
     return e;
   };

@@ -5,8 +5,8 @@ from typing import Any
 from taskdash.actions import accounts as account_actions
 from taskdash.actions.accounts import UserChange
 from taskdash.model.instants import seconds
-from taskdash.model.records import SYSTEM, Incident, NewEvent, Service, Task
-from taskdash.store import events, incidents, senders, services, tasks
+from taskdash.model.records import SYSTEM, DeadLetter, Incident, NewEvent, Service, Task
+from taskdash.store import dead_letters, events, incidents, senders, services, tasks
 from tests.journeys.http import Site
 
 HOSTILE = '<script>document.title="owned"</script><img src=x onerror=alert(1)>"\'&'
@@ -52,6 +52,7 @@ async def fill(site: Site, count: int = 60) -> None:
     await site.db.write(lambda conn: incidents.save(conn, [_incident(now)]))
     await site.db.write(lambda conn: events.append(conn, _history(now)))
     await site.db.write(lambda conn: _sender(conn, now))
+    await site.db.write(lambda conn: dead_letters.append(conn, [_letter(now, n) for n in range(3)]))
 
 
 def _services(now: int) -> list[Service]:
@@ -186,6 +187,14 @@ def _history(now: int) -> list[NewEvent]:
             at=now - seconds(219), kind="incident.opened", subject_type="incident", subject_id="in-206", evidence="billing"
         ),
     ]
+
+
+def _letter(now: int, n: int) -> DeadLetter:
+    body = (b'{"id": 133}', HOSTILE.encode() * 40, b"\xff\xfe\x00")[n]
+    reason = ("id: expected str, got int", "the body is not JSON", "the body is not UTF-8")[n]
+    return DeadLetter(
+        at=now - seconds(600 * n), topic="taskdash.services", reason=reason, body=body, size_bytes=len(body), sender="10.0.3.44"
+    )
 
 
 def _sender(conn: Any, now: int) -> None:
