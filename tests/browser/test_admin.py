@@ -95,6 +95,7 @@ async def test_a_token_form_that_is_sent_twice_makes_one_token(chromium: Browser
     await ada.page.fill("input[name=name]", "second")
     await ada.page.click("form.card button.primary")
     await ada.sees(".once h2", "second")
+    assert await ada.page.locator(".adminside a[aria-current] .n").inner_text() == "2"
     assert ada.complaints == []
 
 

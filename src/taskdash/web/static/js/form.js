@@ -87,7 +87,7 @@ async function send(act) {
   const known = over ?? document.querySelector("main");
   if (!fresh || !known) return offerAgain(act, answer.status);
   patch(known, fresh);
-  return over ? void lookAgain() : undefined;
+  return over ? void lookAgain() : patchParts(answer.html);
 }
 
 /** @param {HTMLFormElement} form @param {number} status */
