@@ -17,12 +17,13 @@ _TOP, _HEIGHT, _LEAST = 2, 32, 3
 def charts(view: View, service: Service, changes: Sequence[StateChange], kept_from: Instant) -> dict[str, Any]:
     """`line`, `up` and their texts."""
     known_from = max(service.created_at, kept_from)
-    line = timeline.timeline(service, changes, view.now)
     days = uptime.days(changes, service.state, known_from, view.now, view.zone)
-    return {**_line(view, service, line), **_up(view, days)}
+    return {**half_hour(view, service, changes), **_up(view, days)}
 
 
-def _line(view: View, service: Service, line: Timeline) -> dict[str, Any]:
+def half_hour(view: View, service: Service, changes: Sequence[StateChange]) -> dict[str, Any]:
+    """The last half hour alone: `line` and its texts."""
+    line = timeline.timeline(service, changes, view.now)
     middle = (line.began + line.ended) // 2
     last = service.last_beat_at
     return {

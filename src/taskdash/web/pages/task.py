@@ -12,18 +12,19 @@ from sqlalchemy import Connection
 from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Actor, Event, Service, Task
 from taskdash.rules import roles
-from taskdash.rules.beat_strip import SLOTS
 from taskdash.rules.roles import Visibility
-from taskdash.store import events, loads, services, task_page, task_story
+from taskdash.store import events, loads, services, state_history, task_page, task_story
 from taskdash.store.loads import Load
+from taskdash.store.state_history import StateChange
 from taskdash.store.task_page import TaskRow
 from taskdash.web.api import one_task
 from taskdash.web.auth import Identity
 from taskdash.web.context import Web
-from taskdash.web.pages import day_track, links, load, task_day, times, words
+from taskdash.web.pages import day_track, links, load, task_day, timeline, times, words
 from taskdash.web.pages.frame import Html, HtmlRequest, html, page_get, view_of
 from taskdash.web.pages.lines import Line, lines
 from taskdash.web.pages.render import View
+from taskdash.web.pages.service_charts import half_hour
 from taskdash.web.pages.service_rows import service_row
 from taskdash.web.pages.task_place import Place, place_of
 from taskdash.web.pages.task_rows import row_view
@@ -42,6 +43,7 @@ class _Known(Struct, frozen=True, kw_only=True):
     history: list[Event]
     statuses: list[Event]
     owned: Event | None
+    states: list[StateChange]
     duty: list[Load]
     place: Place | None
 
@@ -57,9 +59,11 @@ async def task(request: HtmlRequest, web: Web, identity: Identity, task_id: str)
 
 def _read(conn: Connection, view: View, actor: Actor, visibility: Visibility, task_id: str, came_from: str) -> _Known:
     found = one_task.find(conn, task_id, actor, visibility)
+    service = services.load(conn, found.service_id) if found.service_id else None
     return _Known(
         row=task_page.rows_of(conn, [found], view.now)[0],
-        service=services.load(conn, found.service_id) if found.service_id else None,
+        service=service,
+        states=_states(conn, view, service) if service else [],
         history=events.page(conn, subject=("task", found.id), limit=_LINES),
         statuses=task_story.of_status(conn, found.id, day_track.day_of(view.now, view.zone)[0]),
         owned=task_story.last_of_owner(conn, found.id),
@@ -80,7 +84,7 @@ def _values(view: View, known: _Known, *, sees_all: bool) -> dict[str, Any]:
         "trouble": trouble_of(view, row, shown.why, service),
         "day": task_day.day_of(view, found, service, known.statuses, stale_since=stale_since),
         "service": service_row(view, service) if service else None,
-        "strip_from": _strip_from(view, service),
+        **(half_hour(view, service, known.states) if service else {}),
         "events": _lines(view, known.history),
         "history_href": links.history("task", found.id),
         "place": known.place,
@@ -119,11 +123,9 @@ def _stale_since(row: TaskRow, service: Service | None) -> Instant | None:
     return told if told is not None else task_day.known_at(row.task, service)
 
 
-def _strip_from(view: View, service: Service | None) -> str:
-    """When the strip of beats begins."""
-    if service is None or not service.interval_s:
-        return ""
-    return times.short(view.now - seconds(SLOTS * service.interval_s), view.now, view.zone)
+def _states(conn: Connection, view: View, service: Service) -> list[StateChange]:
+    """The changes of the service's state that its last half hour shows."""
+    return state_history.changes(conn, service.id, view.now - seconds(timeline.window_of(service)[0]))
 
 
 def _lines(view: View, history: Sequence[Event]) -> list[Line]:
