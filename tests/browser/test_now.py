@@ -174,3 +174,15 @@ async def test_without_scripts_the_same_is_done_by_plain_forms(chromium: Browser
         return found is not None and found.acknowledged_by == "root"
 
     assert await eventually(is_acknowledged)
+
+
+async def test_of_very_many_incidents_all_are_counted_and_the_first_shown(chromium: Browser, town_site: Site) -> None:
+    now = town_site.web.clock.now()
+    many = [
+        Incident(id=f"c-{n}", kind="collect", cause=f"c-{n}", opened_at=now, sentence=f"Number {n} fails.") for n in range(40)
+    ]
+    await town_site.db.write(lambda conn: incidents.save(conn, many))
+    ada = await at_now(chromium, town_site)
+    await ada.sees("h1", "41 things are wrong; 41 not acknowledged")
+    assert await ada.page.locator(".inc:not(.watched)").count() == 30
+    await ada.sees("section p", "11 more incidents")

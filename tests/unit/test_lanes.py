@@ -48,6 +48,11 @@ def test_each_event_ends_one_state_and_begins_another() -> None:
     ]
 
 
+def test_the_last_stretch_is_what_the_service_is_even_when_no_event_tells_it() -> None:
+    found = lanes.stretches(a_service("down", since=at(29)), [became(10, "up", "late")], FRAME)
+    assert found[1:] == [Stretch("late", at(10), at(29)), Stretch("down", at(29), NOW)]
+
+
 def test_stretches_follow_one_another_without_gap_or_overlap_however_often_it_changes() -> None:
     told = [became(n, *(("up", "down") if n % 2 else ("down", "up"))) for n in range(1, 30)]
     found = lanes.stretches(a_service("down"), told, FRAME)

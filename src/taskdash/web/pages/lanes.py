@@ -80,6 +80,9 @@ def stretches(service: Service, events: Iterable[Event], frame: Frame) -> list[S
     for event in told:
         found.append(Stretch(state, began, event.at))
         state, began = str(event.after["state"]), event.at
+    if state != service.state and service.since >= began:
+        found.append(Stretch(state, began, service.since))
+        state, began = service.state, service.since
     return _cut([*found, Stretch(state, began, frame.now)])
 
 

@@ -94,6 +94,7 @@ def _values(view: View, seen: Seen, web: Web) -> dict[str, Any]:
             tasks=_number(told.counts.total),
         ),
         "incidents": [incident_cards.card(view, each, web.limits) for each in told.incidents],
+        "more": _more(texts, told),
         "watching": [watching.watched(view, service, inputs, web.limits) for service in told.watched],
         "lanes": recent.lanes_of(view, seen.recent, told.services),
         "axis": lanes.axis(recent.frame_of(view, seen.recent)),
@@ -104,9 +105,14 @@ def _values(view: View, seen: Seen, web: Web) -> dict[str, Any]:
     }
 
 
+def _more(texts: Texts, told: Situation) -> str:
+    more = told.wrong - len(told.incidents)
+    return texts.plural("%(n)s more incident", "%(n)s more incidents", more) if more else ""
+
+
 def headline(view: View, told: Situation) -> str:
     """What is wrong, in one sentence with both numbers."""
-    texts, wrong = view.texts, len(told.incidents)
+    texts, wrong = view.texts, told.wrong
     if not wrong and told.counts.at_risk:
         at_risk = min(told.counts.at_risk, CAP)
         said = texts.plural(

@@ -18,6 +18,7 @@ from taskdash.web.pages.situation import Reader
 
 MOST_LANES, MOST_EVENTS, MOST_INCIDENTS = 8, 1_000, 100
 _KINDS = ("service.state", "service.paused")
+_PAGE = 100
 
 
 class Recent(Struct, frozen=True):
@@ -54,16 +55,26 @@ def read(conn: Connection, reader: Reader) -> Recent:
 
 def _changes(conn: Connection, reader: Reader, start: Instant) -> tuple[Instant, dict[str, list[Event]]]:
     """(from when on all changes were read, the changes by service)."""
-    known_from, found = start, list[Event]()
-    for kind in _KINDS:
-        told = events.page(conn, kind=kind, limit=MOST_EVENTS)
-        if len(told) == MOST_EVENTS:
-            known_from = max(known_from, told[-1].at)
-        found += [event for event in told if event.at >= start]
+    read_from = [_newest(conn, kind, start) for kind in _KINDS]
+    found = [event for _known_from, told in read_from for event in told]
     by_service: dict[str, list[Event]] = {}
-    for event in sorted(visible.of_events(conn, found, reader.actor, reader.visibility), key=lambda event: event.seq):
+    seen = visible.of_events(conn, found, reader.actor, reader.visibility)
+    for event in sorted(seen, key=lambda event: (event.at, event.seq)):
         by_service.setdefault(event.subject_id, []).append(event)
-    return known_from, by_service
+    return max(known_from for known_from, _told in read_from), by_service
+
+
+def _newest(conn: Connection, kind: str, start: Instant) -> tuple[Instant, list[Event]]:
+    """(from when on they are whole, the events of that kind since `start`): a page at a time, up to a bound."""
+    found: list[Event] = []
+    before: int | None = None
+    while len(found) < MOST_EVENTS:
+        page = events.page(conn, kind=kind, before_seq=before, limit=_PAGE)
+        found += [event for event in page if event.at >= start]
+        if len(page) < _PAGE or page[-1].at < start:
+            return start, found
+        before = page[-1].seq
+    return found[-1].at, found
 
 
 def _overlapping(conn: Connection, reader: Reader, start: Instant) -> list[Incident]:
@@ -107,4 +118,6 @@ def ended_text(view: View, ended: Sequence[Incident]) -> str:
     if not ended:
         return ""
     said = view.texts.plural("%(n)s ended by itself", "%(n)s ended by themselves", len(ended))
-    return f"{said}: {view.texts.told(ended[0].sentence).rstrip('.。')}" if len(ended) == 1 else said
+    if len(ended) > 1:
+        return said
+    return view.texts("%(name)s: %(states)s", name=said, states=view.texts.told(ended[0].sentence).rstrip(".。"))

@@ -1,5 +1,7 @@
 """What is wrong now, as Now and the wall both tell it: read once, by the same queries as the rows behind each number. UI 6."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct, structs
 from sqlalchemy import Connection
 
@@ -15,7 +17,7 @@ from taskdash.store.task_filters import NONE, Filters, Visible
 from taskdash.web import visible
 from taskdash.web.visible import visible_to
 
-MOST_INCIDENTS, MOST_WATCHED, MOST_SERVICES = 50, 20, 500
+MOST_INCIDENTS, MOST_SHOWN, MOST_WATCHED, MOST_SERVICES = 500, 30, 20, 500
 WATCHED = ("late", "unknown")
 """States that are no incident: nobody is notified."""
 
@@ -48,43 +50,43 @@ class Affected(Struct, frozen=True, kw_only=True):
 
 
 class Situation(Struct, frozen=True):
-    """What is wrong: incidents (open first), services that are watched, services by state, counts of tasks."""
+    """What is wrong: incidents (the first of them, open ones before others), services that are watched, services by state,
+    counts of tasks. `wrong`, `unacknowledged`: of all incidents."""
 
     incidents: list[Affected]
     watched: list[Service]
     states: dict[str, int]
     counts: Facets
+    wrong: int
+    unacknowledged: int
 
     @property
     def services(self) -> int:
         """How many services there are."""
         return sum(self.states.values())
 
-    @property
-    def unacknowledged(self) -> int:
-        """How many incidents nobody looks after."""
-        return sum(each.incident.state == "open" for each in self.incidents)
-
 
 def read(conn: Connection, reader: Reader) -> Situation:
     """The situation as the reader may see it."""
-    seen = _incidents(conn, reader)
-    told = {service_id for each in seen for service_id in each.incident.services}
+    opened = incidents.page(conn, states=("open", "acknowledged"), limit=MOST_INCIDENTS)
+    mine = [_seen(conn, each, reader) for each in visible.of_incidents(conn, opened, reader.actor, reader.visibility)]
+    mine.sort(key=lambda incident: (incident.state != "open", -incident.opened_at))
+    told = {service_id for each in mine for service_id in each.services}
     wanted = ServiceFilters(state=WATCHED, visible_to=reader.restriction)
     watched = service_page.page(conn, wanted, MOST_WATCHED).services
     return Situation(
-        sorted(seen, key=lambda each: (each.incident.state != "open", -each.incident.opened_at)),
+        _all_affected(conn, mine[:MOST_SHOWN], reader),
         [service for service in watched if service.id not in told],
         service_page.counts(conn, ServiceFilters(visible_to=reader.restriction)),
         facets.facets(conn, Filters(visible_to=reader.restriction), reader.now),
+        len(mine),
+        sum(incident.state == "open" for incident in mine),
     )
 
 
-def _incidents(conn: Connection, reader: Reader) -> list[Affected]:
-    opened = incidents.page(conn, states=("open", "acknowledged"), limit=MOST_INCIDENTS)
-    mine = [_seen(conn, each, reader) for each in visible.of_incidents(conn, opened, reader.actor, reader.visibility)]
-    alone = services.load_many(conn, {each.services[0] for each in mine if len(each.services) == 1})
-    return [_affected(conn, each, alone.get(each.services[0]) if len(each.services) == 1 else None, reader) for each in mine]
+def _all_affected(conn: Connection, shown: Sequence[Incident], reader: Reader) -> list[Affected]:
+    alone = services.load_many(conn, {each.services[0] for each in shown if len(each.services) == 1})
+    return [_affected(conn, each, alone.get(each.services[0]) if len(each.services) == 1 else None, reader) for each in shown]
 
 
 def _seen(conn: Connection, incident: Incident, reader: Reader) -> Incident:

@@ -97,7 +97,7 @@ def _rank(each: Affected) -> tuple[bool, bool, int, int]:
 
 
 def _head(view: View, told_: Situation) -> dict[str, Any]:
-    texts, wrong, counts = view.texts, len(told_.incidents), told_.counts
+    texts, wrong, counts = view.texts, told_.wrong, told_.counts
     unseen = told_.unacknowledged
     totals = [
         texts.plural("%(n)s not acknowledged", "%(n)s not acknowledged", unseen) if unseen else "",
