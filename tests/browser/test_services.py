@@ -144,8 +144,7 @@ async def test_an_unregistered_sender_is_shown_with_the_command_that_registers_i
     row = ada.page.locator(".sender", has_text="img-conv-2")
     await row.locator("summary").click()
     snippet = await row.locator("pre").inner_text()
-    assert snippet.startswith('curl -d \'{"id":"img-conv-2"')
-    assert snippet.endswith("'http://127.0.0.1:4151/pub?topic=taskdash.services'")
+    assert snippet.startswith('curl -fsS \'http://127.0.0.1:4151/pub?topic=taskdash.services\' -d \'{"id":"img-conv-2"')
     other = ada.page.locator(".sender", has_text="reboot")
     assert await other.locator("bdi.mono").inner_text() == hostile
     await other.locator("summary").click()

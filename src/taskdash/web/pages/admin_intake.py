@@ -99,7 +99,11 @@ async def unregistered(request: HtmlRequest, web: Web, identity: Identity) -> Ht
     values: dict[str, Any] = {
         "total": f"{total:,}",
         "rows": [
-            {"sender": each, "count": f"{each.count:,}", "line": snippets.register(way, each.id, each.id)}
+            {
+                "sender": each,
+                "count": view.texts.plural("%(n)s beat", "%(n)s beats", each.count),
+                "line": snippets.register(way, each.id, each.id),
+            }
             for each in found[:SENDERS_PAGE]
         ],
         "next_href": links.with_query(admin.SENDERS, [("after", found[SENDERS_PAGE - 1].id)]) if following else "",

@@ -1,10 +1,8 @@
 """Services, worst first; each number the rows behind its link; and who beats without having registered. UI 6 (Services)."""
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
 
-import msgspec
 from litestar.handlers import HTTPRouteHandler
 from msgspec import Struct, structs
 from sqlalchemy import Connection
@@ -18,12 +16,13 @@ from taskdash.store.service_tasks import TaskCount
 from taskdash.web.api.services import after_of, filters_of, following
 from taskdash.web.auth import Identity
 from taskdash.web.context import Web
-from taskdash.web.pages import links, words
+from taskdash.web.pages import links, snippets, words
 from taskdash.web.pages.choices import number
 from taskdash.web.pages.frame import Html, HtmlRequest, go, html, page_get, view_of
 from taskdash.web.pages.links import Pairs
 from taskdash.web.pages.render import View
 from taskdash.web.pages.service_rows import ServiceRow, service_row
+from taskdash.web.pages.snippets import Way
 from taskdash.web.query import Query
 
 PATH = "/services"
@@ -55,7 +54,9 @@ async def listed(request: HtmlRequest, web: Web, identity: Identity) -> Html:
     except TaskDashError:
         return go(request, PATH)
     seen = await web.db.read(lambda conn: _read(conn, view, actor, web, wanted, limit, after))
-    return html(request, view, "services.html", _values(view, web, pairs, wanted, seen) | {"limit": limit})
+    return html(
+        request, view, "services.html", _values(view, snippets.way_of(request, web), pairs, wanted, seen) | {"limit": limit}
+    )
 
 
 def _read(
@@ -80,7 +81,7 @@ def _of_state(wanted: ServiceFilters, counts: Mapping[str, int]) -> int:
     return sum(n for state, n in counts.items() if not wanted.state or state in wanted.state)
 
 
-def _values(view: View, web: Web, pairs: Pairs, wanted: ServiceFilters, seen: Seen) -> dict[str, Any]:
+def _values(view: View, way: Way, pairs: Pairs, wanted: ServiceFilters, seen: Seen) -> dict[str, Any]:
     return {
         "total": number(_of_state(wanted, seen.counts)),
         "all_href": links.with_query(PATH, links.changed(pairs, "state", "")),
@@ -97,7 +98,7 @@ def _values(view: View, web: Web, pairs: Pairs, wanted: ServiceFilters, seen: Se
         "first_href": links.with_query(PATH, links.changed(pairs, "cursor", "")) if dict(pairs).get("cursor") else "",
         "next_href": links.with_query(PATH, links.changed(pairs, "cursor", cursor)) if (cursor := following(seen.page)) else "",
         "limits": LIMITS,
-        "senders": [_sender(view, web, sender) for sender in seen.senders[:_SENDERS]],
+        "senders": [_sender(view, way, sender) for sender in seen.senders[:_SENDERS]],
         "senders_text": f"{_SENDERS}+" if len(seen.senders) > _SENDERS else str(len(seen.senders)),
     }
 
@@ -111,18 +112,9 @@ def _chip(pairs: Pairs, state: str, n: int) -> dict[str, Any]:
     return {"href": href, "current": ("state", state) in pairs, "word": words.word(words.STATES, state), "count": n}
 
 
-def _sender(view: View, web: Web, sender: Sender) -> dict[str, Any]:
+def _sender(view: View, way: Way, sender: Sender) -> dict[str, Any]:
     count = view.texts.plural("%(n)s beat", "%(n)s beats", sender.count)
-    return {**structs.asdict(sender), "count_text": count, "snippet": snippet(web, sender.id)}
-
-
-def snippet(web: Web, service_id: str) -> str:
-    """A command that registers this id: over the NSQ endpoint of this server, else over HTTP with a token."""
-    body = msgspec.json.encode({"id": service_id, "name": service_id, "type": "", "url": ""}).decode()
-    if nsq := web.addresses.get("nsq-http"):
-        return f"curl -d {shlex.quote(body)} 'http://{nsq}/pub?topic={web.topics[0]}'"
-    here = web.addresses.get("http", "127.0.0.1:8700")
-    return f"curl -H 'Authorization: Bearer TOKEN' -d {shlex.quote(body)} http://{here}/api/v1/services"
+    return {**structs.asdict(sender), "count_text": count, "line": snippets.register(way, sender.id, sender.id)}
 
 
 ROUTES: list[HTTPRouteHandler] = [listed]
