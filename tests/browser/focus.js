@@ -16,12 +16,14 @@
     }
     const box = e.getClientRects()[0];
     if (!box) continue;
-    const [x, y] = [box.left + Math.min(box.width / 2, 40), box.top + box.height / 2];
-    const top = document.elementFromPoint(x, y);
+    const y = box.top + box.height / 2;
+    const tops = [box.left + 4, box.left + box.width / 2, box.right - 4].map((x) => document.elementFromPoint(x, y));
     const label = e instanceof HTMLInputElement ? e.labels?.[0] : null;
-    const isUnderRowLink = getComputedStyle(e).pointerEvents === "none" && e.closest("tr")?.contains(top);
-    if (!top || !(e.contains(top) || top.contains(e) || label?.contains(top) || isUnderRowLink)) {
-      problems.push(`focus is hidden by ${top ? name(top) : "the edge of the window"}: ${name(e)} at ${Math.round(x)},${Math.round(y)}`);
+    const row = getComputedStyle(e).pointerEvents === "none" ? e.closest("tr") : null;
+    const isSeen = tops.some((top) => top && (e.contains(top) || top.contains(e) || label?.contains(top) || row?.contains(top)));
+    if (!isSeen) {
+      const over = tops[1] ? name(tops[1]) : "the edge of the window";
+      problems.push(`focus is hidden by ${over}: ${name(e)} at ${Math.round(box.left)},${Math.round(y)}`);
     }
     const around = [e, e.closest(".search, label")].filter((each) => each !== null);
     if (!around.some((each) => getComputedStyle(each).outlineStyle !== "none")) problems.push(`focus is not shown: ${name(e)}`);
