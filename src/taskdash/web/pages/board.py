@@ -13,7 +13,7 @@ from taskdash.model.instants import Instant
 from taskdash.model.records import Actor
 from taskdash.rules import roles
 from taskdash.store import counters, facets, task_page
-from taskdash.store.facets import Facets
+from taskdash.store.facets import Bucket, Facets
 from taskdash.store.task_filters import Filters
 from taskdash.store.task_page import CAP, Page
 from taskdash.web.api.tasks import FILTERS, RISK, Order, filters_of, order_of
@@ -37,7 +37,6 @@ SORTS = (
     ("status", mark("By status")),
 )
 SIZES = (50, 100, 200)
-_MOST_KNOWN = 50
 
 
 class Section(Struct, frozen=True):
@@ -84,12 +83,12 @@ async def values_of(web: Web, actor: Actor, view: View, pairs: Pairs, shown: fro
         wanted, order, limit = filters_of(query, actor, web.visibility), Order(RISK), SIZES[0]
 
     def read(conn: Connection) -> Read:
-        page = order.page(conn, wanted, limit, view.now)
+        page, counted = order.page(conn, wanted, limit, view.now), facets.facets(conn, wanted, view.now)
         return Read(
             page,
-            facets.facets(conn, wanted, view.now),
-            view_list.count(conn, actor, web.visibility, view.now),
-            _known(conn, wanted),
+            counted,
+            view_list.count(conn, actor, web.visibility, view.now, pairs, counted),
+            _known(conn, wanted, counted),
             [] if page.rows else _without(conn, wanted, pairs, view.now),
         )
 
@@ -197,12 +196,14 @@ def capped(n: int, text: str) -> str:
     return text if n else ""
 
 
-def _known(conn: Connection, wanted: Filters) -> Known:
-    """Who sees only some tasks learns no names beyond them."""
-    if wanted.visible_to is not None:
-        return Known((), ())
-    groups, users = (list(counters.by_value(conn, kind, _MOST_KNOWN)) for kind in ("group", "user"))
-    return Known(groups, users)
+def _known(conn: Connection, wanted: Filters, counted: Facets) -> Known:
+    """Values to fill a facet up that is short. Who sees only some tasks learns no names beyond them."""
+
+    def largest(kind: str, found: Sequence[Bucket]) -> list[str]:
+        is_full = wanted.visible_to is not None or len(found) >= choices.LARGEST
+        return [] if is_full else list(counters.by_value(conn, kind, choices.LARGEST))
+
+    return Known(largest("group", counted.group), largest("user", counted.user))
 
 
 def _without(conn: Connection, wanted: Filters, pairs: Pairs, now: Instant) -> list[tuple[str, str, int]]:

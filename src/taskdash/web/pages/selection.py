@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from taskdash.actions import bulk
 from taskdash.actions.bulk import MOST_ITEMS, Filtered, Item, Result
-from taskdash.errors import BadField, Conflict, TaskDashError
+from taskdash.errors import BadField, Conflict, Forbidden, TaskDashError
 from taskdash.model.records import Actor
 from taskdash.store import task_page
 from taskdash.web.api.tasks import filters_of
@@ -125,7 +125,7 @@ def _outcome(view: View, act: str, results: Sequence[Result]) -> Outcome:
     for result in results:
         if result.error is not None:
             holder = (result.error.extra.get("holder") or {}).get("user")
-            place, said = (lost, holder) if holder else (refused, sentences.sentence(view, result.error))
+            place, said = (lost, holder) if holder else (refused, _refusal(view, result.error))
             place.setdefault(said, []).append(result.id)
     undo = [(task_id, version) for task_id, version in done if version is not None and act == "claim"]
     return Outcome(
@@ -134,6 +134,11 @@ def _outcome(view: View, act: str, results: Sequence[Result]) -> Outcome:
         [Group(said, ids) for said, ids in refused.items()],
         undo if len(undo) <= _MOST_UNDONE else [],
     )
+
+
+def _refusal(view: View, error: TaskDashError) -> str:
+    is_forbidden = isinstance(error, Forbidden)
+    return view.texts("You may see this, but not do it.") if is_forbidden else sentences.sentence(view, error)
 
 
 def _done(view: View, act: str, n: int) -> str:

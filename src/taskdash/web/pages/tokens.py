@@ -32,7 +32,14 @@ _IS = {
     "无人领取": ("user", "none"),
     "我的": ("user", "me"),
 }
-_SAID = {("at_risk", "true"): "is:at-risk", ("stale", "true"): "is:stale", ("gone", "true"): "is:gone"}
+_SAID = {
+    ("at_risk", "true"): "is:at-risk",
+    ("stale", "true"): "is:stale",
+    ("gone", "true"): "is:gone",
+    ("user", "none"): "is:unowned",
+    ("user", "me"): "is:mine",
+    ("schedule", "should_run"): "is:should-run",
+}
 
 
 class Token(NamedTuple):

@@ -16,6 +16,7 @@ from taskdash.model.instants import Instant
 from taskdash.model.records import Actor, SavedView
 from taskdash.rules.roles import Visibility
 from taskdash.store import counters, task_page, views
+from taskdash.store.facets import Facets
 from taskdash.web.api.tasks import filters_of
 from taskdash.web.pages import links
 from taskdash.web.pages.choices import PATH, number
@@ -61,13 +62,25 @@ class Counted(Struct, frozen=True):
     numbers: list[int]
 
 
-def count(conn: Connection, actor: Actor, visibility: Visibility, now: Instant) -> Counted:
-    """Each by the query of its own list."""
+def count(conn: Connection, actor: Actor, visibility: Visibility, now: Instant, here: Pairs, counted: Facets) -> Counted:
+    """Each by the query of its own list. `here`, `counted`: the page's query and its counts, which are not asked again."""
     saved = views.seen_by(conn, actor.id, actor.groups)
     queries = [pairs for _text, pairs in _BUILT_IN]
     if counters.total(conn) <= _FEW_TASKS:
         queries += [parse_qsl(view.query) for view in saved[:_MOST_COUNTED]]
-    return Counted(saved, [_count(conn, actor, visibility, now, pairs) for pairs in queries])
+    known = _known(here, counted)
+    numbers = [known.get(tuple(filters(pairs)), -1) for pairs in queries]
+    return Counted(
+        saved, [n if n >= 0 else _count(conn, actor, visibility, now, pairs) for n, pairs in zip(numbers, queries, strict=True)]
+    )
+
+
+def _known(here: Pairs, counted: Facets) -> dict[tuple[tuple[str, str], ...], int]:
+    """By filters, what the page has counted already."""
+    own = tuple(filters(here))
+    if own:
+        return {own: counted.total}
+    return {(): counted.total, (("at_risk", "true"),): counted.at_risk, (("user", "none"),): counted.unowned}
 
 
 def _count(conn: Connection, actor: Actor, visibility: Visibility, now: Instant, pairs: Pairs) -> int:

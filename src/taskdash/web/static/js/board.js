@@ -112,20 +112,15 @@ function tint(row, time) {
   row.removeAttribute("data-is-changed");
   void row.getBoundingClientRect();
   row.setAttribute("data-is-changed", "");
-  if (time) sayJustNow(time);
+  time?.setAttribute("data-is-new", word("just now"));
   window.clearTimeout(tints.get(row));
-  tints.set(row, window.setTimeout(() => row.removeAttribute("data-is-changed"), CHANGED_MS));
+  tints.set(row, window.setTimeout(() => untint(row), CHANGED_MS));
 }
 
-/** @param {Element} time */
-function sayJustNow(time) {
-  time.setAttribute("data-is-new", "");
-  time.setAttribute("data-tick", "just now");
-  time.textContent = word("just now");
-  window.setTimeout(() => {
-    time.removeAttribute("data-is-new");
-    time.setAttribute("data-tick", "ago");
-  }, CHANGED_MS);
+/** @param {Element} row */
+function untint(row) {
+  row.removeAttribute("data-is-changed");
+  row.querySelector("[data-is-new]")?.removeAttribute("data-is-new");
 }
 
 /** How many rows are shown although the filters want them no more. */

@@ -29,6 +29,21 @@ function shared(chosen) {
   return said.join(" · ");
 }
 
+/** An act on the selection was sent; when it is told to be done, the selection has served. */
+let isSent = false;
+
+/** @param {SubmitEvent} event */
+function onSubmit({ submitter }) {
+  isSent = submitter?.getAttribute("formaction") === "/tasks/many";
+}
+
+function onRows() {
+  const isDone = isSent && document.querySelector("#toasts .toast:is(.ok, .outcome)");
+  isSent = isSent && !isDone;
+  if (isDone) pickAll(false);
+  else show();
+}
+
 /** Bring count, common line, buttons and the box of the head up to date. */
 function show() {
   const chosen = picked();
@@ -95,6 +110,8 @@ export function start() {
   if (document.body.dataset.live !== "board") return;
   document.addEventListener("click", onClick);
   document.addEventListener("change", onChange);
-  for (const name of ["taskdash:rows", "taskdash:counts"]) document.addEventListener(name, show);
+  document.addEventListener("submit", onSubmit, { capture: true });
+  document.addEventListener("taskdash:rows", onRows);
+  document.addEventListener("taskdash:counts", show);
   show();
 }
