@@ -1,19 +1,24 @@
 """Accounts, groups and tokens a page at a time, for those who run TaskDash. No decisions."""
 
+from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, case, func, or_, select
 
 from taskdash.model.instants import Instant
 from taskdash.model.records import Token, User
 from taskdash.store import sqlite
 from taskdash.store.accounts import Group
 from taskdash.store.rows import Shape, to_json
-from taskdash.store.tables import groups, tokens, users
+from taskdash.store.service_tasks import MOST
+from taskdash.store.tables import groups, task_counts, tasks, tokens, users
+from taskdash.store.task_filters import Filters
+from taskdash.store.task_page import alone
+from taskdash.store.task_terms import by_index, is_listed, risk_parts
 
-u, g, t = users.c, groups.c, tokens.c
+u, g, t, c, n = users.c, groups.c, tokens.c, tasks.c, task_counts.c
 _USERS = Shape(User, users, json=("groups",))
 _GROUPS = Shape(Group, groups)
 _TOKENS = Shape(Token, tokens, json=("scopes",))
@@ -45,6 +50,39 @@ def users_after(conn: Connection, after: str, limit: int, q: str = "") -> list[U
     """By name, after `after`."""
     query = select(*_USERS.columns).where(u.name > after, *_named(u.name, q)).order_by(u.name).limit(limit)
     return _USERS.records(conn, query)
+
+
+class Holding(NamedTuple):
+    """How many tasks somebody holds, and how many of them are at risk; tasks that are gone are not counted."""
+
+    total: int
+    at_risk: int
+
+
+def holdings(conn: Connection, names: Sequence[str], now: Instant) -> dict[str, Holding]:
+    """By name: the numbers of the lists behind their links."""
+    query = select(n.value, func.sum(n.n)).where(n.kind == "user", n.value.in_(list(names))).group_by(n.value)
+    held = {row[0]: int(row[1]) for row in conn.execute(query)}
+    at_risk = _at_risk(conn, [name for name, total in held.items() if total], sum(held.values()), now)
+    return {name: Holding(held.get(name, 0), at_risk.get(name, 0)) for name in names}
+
+
+def _at_risk(conn: Connection, names: Sequence[str], total: int, now: Instant) -> Counter[str]:
+    """Of few tasks each is looked at; of many, only those that something puts at risk, each once."""
+    found: Counter[str] = Counter()
+    tests, parts = [is_listed(Filters()), c.user.in_(list(names))], risk_parts(conn, Filters(), now)
+    if 0 < total <= MOST:
+        found.update(_by_user(conn, by_index(select(c.user).where(*tests, or_(*(part.where for part in parts))), "tasks_user")))
+    elif total:
+        for index, part in enumerate(parts):
+            if part.rows:
+                found.update(_by_user(conn, alone(part, tests, parts[:index], c.user)))
+    return found
+
+
+def _by_user(conn: Connection, query: Select[Any]) -> dict[str, int]:
+    rows = query.with_only_columns(c.user, func.count()).group_by(c.user)
+    return {row[0]: row[1] for row in conn.execute(rows)}
 
 
 def groups_after(conn: Connection, after: str, limit: int, q: str = "") -> list[Group]:

@@ -9,14 +9,15 @@ from sqlalchemy import Connection
 from taskdash.actions import accounts as account_actions
 from taskdash.errors import NotFound, TaskDashError
 from taskdash.model.records import User
-from taskdash.store import account_pages, accounts, counters, task_page
+from taskdash.store import account_pages, accounts, counters
 from taskdash.store.account_pages import Presence
 from taskdash.store.accounts import Group
-from taskdash.store.task_filters import Filters
+from taskdash.store.task_page import CAP
 from taskdash.web.auth import Identity
 from taskdash.web.context import Web
 from taskdash.web.pages import admin, links
 from taskdash.web.pages.account_sentences import why_not
+from taskdash.web.pages.board import capped
 from taskdash.web.pages.frame import Html, HtmlRequest, fields_of, go, page_get, page_post, view_of
 from taskdash.web.pages.render import Flash, View
 from taskdash.web.pages.role_table import role_table
@@ -60,21 +61,16 @@ async def people(request: HtmlRequest, web: Web, identity: Identity) -> Html:
 
 def _read(conn: Connection, view: View, q: str, after: str, group_after: str) -> People:
     found = account_pages.users_after(conn, after, PAGE + 1, q)
+    held = account_pages.holdings(conn, [user.name for user in found], view.now)
     groups = account_pages.groups_after(conn, group_after, PAGE + 1)
     members = account_pages.members(conn, [group.id for group in groups])
     return People(
         account_pages.presence(conn, view.now, q),
-        [(user, *holding(conn, user.name, view.now)) for user in found],
+        [(user, *held[user.name]) for user in found],
         accounts.active_admins(conn),
         [(group, members[group.id], counters.count(conn, "group", [group.id])) for group in groups],
         account_pages.count_of_groups(conn),
     )
-
-
-def holding(conn: Connection, name: str, now: int) -> tuple[int, int]:
-    """How many tasks somebody holds, and how many of them are at risk: the same as the lists behind the links."""
-    held = counters.count(conn, "user", [name])
-    return held, task_page.count(conn, Filters(user=(name,), at_risk=True), now) if held else 0
 
 
 def _next(found: list[Any], pairs: list[tuple[str, str]], name: str) -> str:
@@ -90,7 +86,7 @@ def _user(view: View, admins: int, user: User, held: int, at_risk: int) -> dict[
         "href": user_page(user.name),
         "held": f"{held:,}" if held else "",
         "held_href": links.with_query("/tasks", [("user", user.name)]),
-        "at_risk": view.texts.plural("%(n)s at risk", "%(n)s at risk", at_risk) if at_risk else "",
+        "at_risk": capped(at_risk, view.texts.plural("%(n)s at risk", "%(n)s at risk", min(at_risk, CAP))),
         "at_risk_href": links.with_query("/tasks", [("user", user.name), ("at_risk", "true")]),
         "away": user.away_until is not None and user.away_until > view.now,
         "last_admin": user.role == "admin" and not user.disabled and admins == 1,

@@ -19,14 +19,14 @@ from taskdash.errors import BadField, NotFound, TaskDashError
 from taskdash.model.records import Role, User
 from taskdash.rules import roles
 from taskdash.rules.passwords import check_password
-from taskdash.store import accounts, loads
+from taskdash.store import account_pages, accounts, loads
 from taskdash.store.accounts import Group
 from taskdash.store.loads import Load
 from taskdash.web.auth import Identity
 from taskdash.web.context import Web
 from taskdash.web.pages import account_sentences, admin, links, sentences, times
 from taskdash.web.pages.account_sentences import why_not
-from taskdash.web.pages.admin_people import holding, user_page
+from taskdash.web.pages.admin_people import user_page
 from taskdash.web.pages.claiming import local_instant
 from taskdash.web.pages.frame import Html, HtmlRequest, fields_of, go, page_get, page_post, view_of
 from taskdash.web.pages.render import Flash, View
@@ -156,7 +156,13 @@ def _read(conn: Connection, view: View, name: str) -> About:
     if known is None:
         raise NotFound("there is no such user")
     others = [load for load in loads.people(conn, view.now, groups=known.groups) if load.user.name != name]
-    return About(known, accounts.all_groups(conn), *holding(conn, name, view.now), others, accounts.active_admins(conn))
+    return About(
+        known,
+        accounts.all_groups(conn),
+        *account_pages.holdings(conn, [name], view.now)[name],
+        others,
+        accounts.active_admins(conn),
+    )
 
 
 def _is_last_admin(about: About) -> bool:
