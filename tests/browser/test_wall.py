@@ -142,11 +142,11 @@ async def test_the_wall_has_no_controls_and_no_pointer(chromium: Browser, town_s
 
 
 CUT = """() => {
-    const wall = document.querySelector(".wall").getBoundingClientRect();
+    const around = (e) => (e.closest(".w-tiles") ?? document.querySelector(".wall")).getBoundingClientRect();
     const inside = (box, of) => box.bottom <= of.bottom + 1 && box.right <= of.right + 1;
     return [...document.querySelectorAll(".w-tile, section, footer")].filter((e) => {
         const box = e.getBoundingClientRect();
-        return !inside(box, wall) || e.querySelector("h3") && !inside(e.querySelector("h3").getBoundingClientRect(), box);
+        return !inside(box, around(e)) || e.querySelector("h3") && !inside(e.querySelector("h3").getBoundingClientRect(), box);
     }).map((e) => e.textContent);
 }"""
 
