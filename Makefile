@@ -5,7 +5,7 @@ SHELL := bash
 PY := .venv/bin/python
 RUN := .venv/bin
 
-.PHONY: help install demo test check fix faults browser bench tools settings-doc requirements
+.PHONY: help install demo test check fix faults browser bench screenshots tools settings-doc requirements
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,9 @@ browser: .venv/.dev tools ## the screens in a real Chromium
 
 bench: .venv/.dev tools ## speed, each figure as a ratio to its floor in the same run; writes docs/BENCHMARKS.md
 	$(PY) -m bench
+
+screenshots: .venv/.dev tools ## take the pictures of the README from the demo, in both languages
+	$(PY) tools/screenshots.py
 
 settings-doc: install ## write docs/settings.md anew
 	$(PY) -m taskdash.commands.settings_doc
