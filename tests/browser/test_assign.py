@@ -78,6 +78,12 @@ async def test_escape_and_cancel_close_and_give_the_focus_back_to_what_opened_it
     await ada.page.locator("dialog .btn", has_text="Cancel").click()
     await ada.misses("dialog")
     assert "Assign" in await ada.page.evaluate(focused)
+    await ada.page.evaluate("document.activeElement.blur()")
+    await ada.page.locator(".ownacts button", has_text="Assign").evaluate("button => button.click()")
+    await ada.sees("dialog h1", "Assign 1 task")
+    await ada.page.keyboard.press("Escape")
+    await ada.misses("dialog")
+    assert await ada.page.evaluate("document.activeElement.dataset.key") == "assign", "where a click does not focus a button"
     assert ada.complaints == []
 
 

@@ -123,7 +123,10 @@ async def test_all_i_hold_is_handed_over_with_a_note_and_i_am_away(chromium: Bro
         await ada.page.locator(".people li").nth(1).wait_for(state="detached")
         await ada.page.keyboard.press("Enter")
         await ada.sees(".dialog button", "Hand over 15 tasks to zxf")
-        assert "zxf is not in data, mx: 10 tasks keep their group and are theirs" in await ada.page.locator("p.outside").inner_text()
+        assert (
+            "zxf is not in data, mx: 10 tasks keep their group and are theirs"
+            in await ada.page.locator("p.outside").inner_text()
+        )
     else:
         assert "is not in data, mx" in await ada.page.locator("select[name=user] option[value=zxf]").inner_text()
         await ada.page.select_option("select[name=user]", "zxf")

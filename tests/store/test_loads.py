@@ -29,6 +29,7 @@ async def shift(db: Database) -> Database:
         User(name="ssx", role="lead", groups=("pay", "mx")),
         User(name="wsg", role="member", groups=("pay",), away_until=NOW + seconds(60)),
         User(name="back", role="member", groups=("payments",), away_until=NOW - seconds(60)),
+        User(name="loud", role="member", groups=("PAY",)),
         User(name="vic", role="viewer", groups=("pay",)),
         User(name="gone", role="member", groups=("pay",), disabled=True),
     )
@@ -40,7 +41,14 @@ async def test_people_are_those_who_may_hold_tasks_the_group_first_then_who_hold
     shift: Database,
 ) -> None:
     found = await shift.read(lambda conn: loads.people(conn, NOW, groups=["pay"]))
-    assert [(load.user.name, load.held) for load in found] == [("lxq", 2), ("ssx", 5), ("back", 0), ("zxf", 0), ("wsg", 1)]
+    assert [(load.user.name, load.held) for load in found] == [
+        ("lxq", 2),
+        ("ssx", 5),
+        ("back", 0),
+        ("loud", 0),
+        ("zxf", 0),
+        ("wsg", 1),
+    ]
 
 
 async def test_a_name_or_a_group_is_found_by_a_part_of_it_in_capitals_or_not(shift: Database) -> None:
@@ -59,7 +67,12 @@ async def test_of_thousands_of_people_at_most_fifty_are_read(db: Database) -> No
 async def test_on_duty_is_who_is_in_that_very_group_and_there(shift: Database) -> None:
     found = await shift.read(lambda conn: loads.on_duty(conn, NOW, "pay"))
     assert [(load.user.name, load.held) for load in found] == [("lxq", 2), ("ssx", 5)]
-    assert await shift.read(lambda conn: loads.members(conn, NOW)) == {"mx": (2, 2), "pay": (3, 2), "payments": (1, 1)}
+    assert await shift.read(lambda conn: loads.members(conn, NOW)) == {
+        "mx": (2, 2),
+        "pay": (3, 2),
+        "payments": (1, 1),
+        "PAY": (1, 1),
+    }
 
 
 async def test_what_somebody_holds_is_told_by_group_and_by_its_end(shift: Database) -> None:
