@@ -25,7 +25,7 @@ Parts = list[tuple[str, bool]]
 _PLACES = (
     ("/", mark("Now"), "pulse", "G N"),
     ("/tasks", mark("Tasks"), "list", "G T"),
-    ("/tasks?user=me", mark("Mine"), "person", "G M"),
+    ("/mine", mark("Mine"), "person", "G M"),
     ("/services", mark("Services"), "grid", "G S"),
     ("/history", mark("History"), "list", "G H"),
     ("/keys", mark("Keys"), "list", "?"),
