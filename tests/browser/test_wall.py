@@ -9,8 +9,8 @@ from playwright.async_api import Browser, Page
 
 from taskdash.actions import accounts as account_actions
 from taskdash.model.instants import seconds
-from taskdash.model.records import SYSTEM, Scope, Service
-from taskdash.store import accounts, services
+from taskdash.model.records import SYSTEM, Incident, Scope, Service
+from taskdash.store import accounts, incidents, services
 from tests.browser.people import Visitor, signed_in, visitor
 from tests.browser.screens import axe_complaints
 from tests.journeys.http import Site
@@ -139,6 +139,31 @@ async def test_the_wall_has_no_controls_and_no_pointer(chromium: Browser, town_s
     assert await ada.page.locator("body").evaluate("e => getComputedStyle(e).cursor") == "none"
     assert await ada.page.locator("footer").inner_text() != ""
     assert "On duty: root, ssx, zxf" in await ada.page.locator("footer").inner_text()
+
+
+async def test_the_largest_incident_comes_first_in_words_and_figures_and_the_next_three_beside_it(
+    chromium: Browser, town_site: Site
+) -> None:
+    now = town_site.web.clock.now()
+    more = [
+        Incident(id="a", kind="flapping", cause="order-sync", opened_at=now, sentence="?", services=("order-sync",)),
+        Incident(id="b", kind="store", cause="store", opened_at=now, sentence="The store refuses to keep anything."),
+        Incident(
+            id="c", kind="clash", cause="x", state="acknowledged", acknowledged_by="zgl", opened_at=now, sentence="A clash."
+        ),
+    ]
+    await town_site.db.write(lambda conn: incidents.save(conn, more))
+    ada = await signed_in(chromium, town_site, "ssx", locale="en")
+    await ada.page.goto("/wall")
+    big = await ada.page.locator(".w-big").inner_text()
+    assert "计费结算 is down" in big
+    assert (await ada.page.locator(".w-big dd").all_inner_texts()) == ["3", "12"]
+    names = await ada.page.locator(".w-next h2").all_inner_texts()
+    assert names == ["The store refuses to keep anything", "订单同步", "A clash"]
+    assert "zgl acknowledged it" in await ada.page.locator(".w-next").inner_text()
+    tiles = await ada.page.locator(".w-tile h3").all_inner_texts()
+    assert "报表生成" in tiles
+    assert not {"计费结算", "订单同步"} & set(tiles)
 
 
 CUT = """() => {

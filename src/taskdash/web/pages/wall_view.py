@@ -134,14 +134,25 @@ def _looked_after(view: View, each: Affected) -> str:
 
 
 def _of_incident(view: View, each: Affected) -> Item:
-    effects = [number.text for number in incident_cards.effects(view, each)[:1]]
+    texts, who = view.texts, each.incident.acknowledged_by
+    tasks = texts.plural("%(n)s task", "%(n)s tasks", each.tasks) if each.tasks else ""
+    looked_after = texts("%(who)s acknowledged it", who=who) if who else texts("Not acknowledged")
     return Item(
         word=words.word(words.INCIDENTS, each.incident.kind),
-        name=incident_cards.sentence(view, each.incident),
+        name=_short_name(view, each),
         since=each.incident.opened_at,
-        line=" · ".join([*effects, _looked_after(view, each)]),
+        line=" · ".join(part for part in (tasks, looked_after) if part),
         key=each.incident.id,
     )
+
+
+def _short_name(view: View, each: Affected) -> str:
+    """The kind stands beside it, so the service's name or the number of messages is enough."""
+    if each.service:
+        return each.service.name or each.service.id
+    if n := len(each.letters):
+        return view.texts.plural("%(n)s message not understood", "%(n)s messages not understood", n)
+    return incident_cards.sentence(view, each.incident)
 
 
 def _of_watched(view: View, service: Service, web: Web) -> Item:
