@@ -86,13 +86,16 @@ function perform(name) {
   if (!press(buttons, within) && row) performUnseen(name, row);
 }
 
-/** What a row allows but shows no button for: it is in the row's menu. @param {string} name @param {HTMLElement} row */
+/**
+ * What a row allows but shows no button for: it is in the row's menu. Whether a claim is possible the server says, and whose it is.
+ * @param {string} name @param {HTMLElement} row
+ */
 function performUnseen(name, row) {
   const id = row.dataset.task ?? "";
   const version = row.dataset.version ?? "";
   const may = row.dataset.may ?? "";
   const unpins = name === "pin" && may.includes(MAY.unpin);
-  if (!id || !(unpins || may.includes(MAY[name]))) return;
+  if (!id || !(name === "claim" || unpins || may.includes(MAY[name]))) return;
   if (name === "assign") return palette.goTo(`/tasks/assign?${new URLSearchParams({ ids: id, next: here() })}`);
   act(`/tasks/${name}`, { id, version, ...(name === "pin" ? { pinned: unpins ? "no" : "yes" } : {}) }, row);
 }

@@ -38,6 +38,7 @@ async function load() {
   const question = (asked = new AbortController());
   const { status, html } = await ask(`/ui/palette?${new URLSearchParams({ q: field?.value ?? "" })}`, { signal: question.signal });
   if (question.signal.aborted || !answer) return;
+  answer.setAttribute("aria-busy", "false");
   answer.replaceChildren(...(status === 200 ? [...html.body.childNodes].map((node) => document.importNode(node, true)) : [word("unreachable")]));
   choose(options()[0]);
   const exact = isPasted ? options().find((option) => option.hasAttribute("data-exact")) : undefined;
@@ -46,12 +47,14 @@ async function load() {
 }
 
 function loadNow() {
+  answer?.setAttribute("aria-busy", "true");
   clearTimeout(timer);
   timer = 0;
   return (pending = load());
 }
 
 function loadSoon() {
+  answer?.setAttribute("aria-busy", "true");
   clearTimeout(timer);
   timer = window.setTimeout(() => void loadNow(), QUIET_MS);
 }
