@@ -22,8 +22,9 @@ def last_of_owner(conn: Connection, task_id: str) -> Event | None:
 
 
 def of_status(conn: Connection, task_id: str, since: Instant) -> list[Event]:
-    """Its newest changes of status since then, oldest first."""
-    about = (e.subject_type == "task", e.subject_id == task_id, e.at >= since)
-    query = select(*SHAPE.columns).where(*about, e.kind.in_(["task.changed", "task.back"])).order_by(e.seq.desc()).limit(MOST)
+    """Its changes of status since then, oldest first, among its newest: however long a history is, so many are looked at."""
+    about = (e.subject_type == "task", e.subject_id == task_id, e.kind.in_(["task.changed", "task.back"]))
+    newest = select(e.seq).where(*about).order_by(e.seq.desc()).limit(MOST)
+    query = select(*SHAPE.columns).where(e.seq.in_(newest), e.at >= since).order_by(e.seq.desc())
     found: list[Event] = SHAPE.records(conn, query)
     return [event for event in reversed(found) if "status" in event.after and "status" in event.before]

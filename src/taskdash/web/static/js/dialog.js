@@ -8,6 +8,7 @@ const OVER = new Set(["/tasks/assign", "/handover", "/mine/shift"]);
 const dialog = document.createElement("dialog");
 /** @type {Element | null} */
 let opener = null;
+let asked = 0;
 
 /** @param {string} url */
 const isOver = (url) => OVER.has(new URL(url, location.href).pathname);
@@ -26,9 +27,11 @@ function show(form, from) {
   /** @type {HTMLElement | null} */ (dialog.querySelector("[role=combobox]") ?? dialog.querySelector("select, .btn"))?.focus();
 }
 
-/** @param {string} url @param {Element | null} from */
+/** The last one asked for opens. @param {string} url @param {Element | null} from */
 async function open(url, from) {
+  const mine = ++asked;
   const answer = await ask(url);
+  if (mine !== asked) return;
   const form = formOf(answer.html);
   if (answer.status === 200 && form) show(form, from);
   else if (answer.status !== 401) location.assign(url);
@@ -64,6 +67,9 @@ export function start() {
   dialog.addEventListener("close", closed);
   document.body.append(dialog);
   document.addEventListener("click", onClick);
+  document.addEventListener("taskdash:dialog", () => {
+    if (dialog.open && !dialog.contains(document.activeElement)) /** @type {HTMLElement | null} */ (dialog.querySelector(".primary"))?.focus();
+  });
   openOver((answer, from) => {
     const form = formOf(answer.html);
     if (answer.go && isOver(answer.go)) void open(answer.go, from);

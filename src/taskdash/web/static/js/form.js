@@ -87,7 +87,9 @@ async function send(act) {
   const known = over ?? document.querySelector("main");
   if (!fresh || !known) return offerAgain(act, answer.status);
   patch(known, fresh);
-  return over ? void lookAgain() : patchParts(answer.html);
+  if (!over) return patchParts(answer.html);
+  document.dispatchEvent(new Event("taskdash:dialog"));
+  return void lookAgain();
 }
 
 /** @param {HTMLFormElement} form @param {number} status */
