@@ -6,6 +6,7 @@ import string
 import pytest
 
 from taskdash.model.instants import seconds
+from taskdash.collector import failures
 from taskdash.rules.evidence import TEMPLATES, duration, moment, say, sentence, translate
 from tests.support import NOW
 
@@ -61,3 +62,8 @@ def test_every_template_says_the_same_facts_in_both_languages_and_is_read_back(k
     told = translate(sentence(key, **facts), "zh")
     assert told == chinese.format(**facts)
     assert not re.search(r"[{}]", told)
+
+
+def test_why_a_url_was_not_collected_is_read_in_the_readers_language() -> None:
+    for text in (*failures._BY_ERRNO.values(), *(text for _kind, text in failures._BY_TYPE), "it answered with status 503"):
+        assert translate(text, "zh") != text, text
