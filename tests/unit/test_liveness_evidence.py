@@ -5,8 +5,8 @@ import string
 
 import pytest
 
-from taskdash.model.instants import seconds
 from taskdash.collector import failures
+from taskdash.model.instants import seconds
 from taskdash.rules.evidence import TEMPLATES, duration, moment, say, sentence, translate
 from tests.support import NOW
 
