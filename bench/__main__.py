@@ -1,6 +1,6 @@
 """`make bench`: every operation of DESIGN 8 against its floor in the same run; prints the table and writes docs/BENCHMARKS.md.
 
-`python -m bench NAME...` runs only these, and writes nothing.
+`python -m bench NAME...` runs only these, and writes nothing. docs/benchmarks-notes.md, which people write, ends the page.
 """
 
 import asyncio
@@ -11,8 +11,8 @@ from pathlib import Path
 
 from bench.harness import Row, machine, table
 
-SUITES = ("nsq", "tcp", "http", "collect", "stream", "lists", "memory", "board")
-PAGE = Path("docs/BENCHMARKS.md")
+SUITES = ("nsq", "tcp", "http", "collect", "liveness", "stream", "growth", "lists", "memory", "flower", "board")
+PAGE, NOTES = Path("docs/BENCHMARKS.md"), Path("docs/benchmarks-notes.md")
 
 
 async def measure(name: str) -> list[Row]:
@@ -28,7 +28,8 @@ def main(chosen: list[str]) -> None:
         print(parts[-1], flush=True)
     if not chosen:
         head = "# Benchmarks\n\nWritten by `make bench`; every ratio was measured side by side in one run, medians of 5.\n"
-        PAGE.write_text(f"{head}Machine: {machine()}.\n\n" + "\n".join(parts), encoding="utf-8")
+        page = (f"{head}Machine: {machine()}.\n", *parts, NOTES.read_text(encoding="utf-8"))
+        PAGE.write_text("\n".join(page), encoding="utf-8")
 
 
 if __name__ == "__main__":

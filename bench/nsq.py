@@ -1,27 +1,35 @@
-"""Messages to durable: the embedded endpoint against bare commits, and a real nsqd drained by us and by a raw loop."""
+"""Messages to durable: the embedded endpoint against a bare loop of its changes, a real nsqd drained by us and by others."""
 
 import asyncio
 import contextlib
 import json
 import os
 import socket
-import sqlite3
 import subprocess
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import msgspec
 
 from bench.harness import Row, at_least, cpu_s, interleaved
+from bench.replay import Twins, recorded
 from bench.serving import Server, a_server
-from taskdash.model.records import Heartbeat
+from taskdash.actions.arrivals import Topics
+from taskdash.actions.intake import store_batch
+from taskdash.clock import SystemClock
+from taskdash.model.records import Heartbeat, Message
+from taskdash.store.migrations import runner
 from taskdash.wire import nsq
 
 SERVICES = 1_000
 BACKLOG = 200_000
+TOPICS = Topics()
+CLOCK = SystemClock()
+FLOOR = "floor: the same changes and history, told to the driver by a bare loop"
 
 
 def pub(topic: str, body: bytes) -> bytes:
@@ -60,27 +68,44 @@ async def register(server: Server) -> None:
     await publish(server.addresses["nsq"], [mpub("taskdash.services", bodies)])
 
 
-def bare_updates(count: int, size: int) -> float:
-    """The update of a beat, `size` rows a durable commit, in a bare loop of the driver: rows a second."""
-    conn = sqlite3.connect(Path(tempfile.mkdtemp()) / "bare.db", isolation_level=None)
-    conn.execute("PRAGMA journal_mode=WAL")
-    conn.execute("PRAGMA synchronous=FULL")
-    conn.execute("CREATE TABLE services (pk INTEGER PRIMARY KEY, last INT, due INT, bits INT, source TEXT)")
-    conn.execute("CREATE INDEX due ON services (due)")
-    conn.executemany("INSERT INTO services VALUES (?, 0, 0, 0, '')", [(n,) for n in range(SERVICES)])
-    began = time.perf_counter()
-    for start in range(0, count, size):
-        conn.execute("BEGIN IMMEDIATE")
-        rows = [(n, n, n, "nsq", n % SERVICES) for n in range(start, start + size)]
-        conn.executemany("UPDATE services SET last=?, due=?, bits=?, source=? WHERE pk=?", rows)
-        conn.execute("COMMIT")
-    took = time.perf_counter() - began
-    conn.close()
-    return count / took
+async def twins() -> Twins:
+    """Stores that know the services, all of them up."""
+    path = Path(tempfile.mkdtemp()) / "told.db"
+    runner.upgrade(path)
+    await recorded(path, registering(0, 1, SERVICES, prefix="service"))
+    await recorded(path, beating(SERVICES, SERVICES))
+    return Twins(path)
+
+
+def beating(count: int, size: int) -> Callable[[Any], Awaitable[None]]:
+    """Beats of all services in turn, `size` a commit."""
+
+    async def act(db: Any) -> None:
+        now = CLOCK.now()
+        for start in range(0, count, size):
+            some = [Message(TOPICS.heartbeats, beat(start + n), now - 10**9 + start + n, "nsq") for n in range(size)]
+            await store_batch(db, some, now, TOPICS)
+
+    return act
+
+
+def registering(first: int, batches: int, size: int, *, prefix: str) -> Callable[[Any], Awaitable[None]]:
+    """Registrations of new services, `size` a commit."""
+
+    async def act(db: Any) -> None:
+        now = CLOCK.now()
+        for start in range(first, first + batches * size, size):
+            ids = [f"{prefix}-{start + n}" for n in range(size)]
+            bodies = [json.dumps({"id": one, "name": f"服务 {one}"}).encode() for one in ids]
+            some = [Message(TOPICS.services, body, now - 2 * 10**9 + n, "nsq") for n, body in enumerate(bodies)]
+            await store_batch(db, some, now, TOPICS)
+
+    return act
 
 
 async def embedded() -> list[Row]:
     rows: list[Row] = []
+    floors = await twins()
     async with a_server() as server:
         await register(server)
         where = server.addresses["nsq"]
@@ -93,9 +118,9 @@ async def embedded() -> list[Row]:
             count = sum(len(p) for p in producers) * (100 if "MPUB" in name else 1)
             ours, floor = await interleaved(
                 lambda p=producers, c=count: rate(where, p, c),
-                lambda s=size, c=count: asyncio.to_thread(bare_updates, c - c % s, s),
+                lambda s=size, c=count: floors.rate(c - c % s, beating(c - c % s, s)),
             )
-            rows.append(at_least(f"embedded endpoint, beats: {name}", ours, floor, goal))
+            rows.append(at_least(f"embedded endpoint, beats: {name}", ours, floor, goal, note=FLOOR))
     return rows
 
 
@@ -209,6 +234,15 @@ async def cluster() -> list[Row]:
             transport.close()
             return found
 
+    async def go_nsq() -> float:
+        async with a_nsqd() as (tcp, http):
+            await fill(http, "taskdash.heartbeats", "go", beats, paused=True)
+            consumer = await asyncio.create_subprocess_exec(".tools/gonsq-consumer", f"127.0.0.1:{tcp}", "go")
+            found = await drained(http, "go")
+            consumer.terminate()
+            await consumer.wait()
+            return found
+
     async def registered() -> float:
         async with a_nsqd() as (tcp, http):
             await fill(http, "taskdash.services", "taskdash", registrations)
@@ -220,35 +254,22 @@ async def cluster() -> list[Row]:
     a, b = await interleaved(ours, floor, 3)
     rows = [at_least("beats from one real nsqd to durable", a, b, 0.6)]
     rows.append(Row("the same: CPU of TaskDash a beat", f"{_SPENT[-1]:.1f} µs", "-", None, "-", None))
-    c, d = await interleaved(registered, lambda: asyncio.to_thread(bare_inserts, len(registrations), 2_000), 3)
-    return [*rows, at_least("registrations from one real nsqd to durable, batches", c, d, 0.7)]
+    go = [await go_nsq() for _ in a]
+    rows.append(at_least("the same beside a go-nsq consumer (v1.1, 4 handlers) that stores nothing", a, go, 1.0))
+    floors, size = await twins(), 500
+    batches = len(registrations) // size
+
+    async def bare() -> float:
+        return await floors.rate(len(registrations), registering(0, batches, size, prefix=os.urandom(4).hex()))
+
+    c, d = await interleaved(registered, bare, 3)
+    return [
+        *rows,
+        at_least("registrations from one real nsqd to durable, batches", c, d, 0.7, note=f"{FLOOR}, {size} a commit"),
+    ]
 
 
 _SPENT: list[float] = []
-
-
-def bare_inserts(count: int, size: int) -> float:
-    """New services with their event, `size` a durable commit, in a bare loop of the driver, into the real schema."""
-    from taskdash.store.migrations import runner
-
-    path = Path(tempfile.mkdtemp()) / "bare.db"
-    runner.upgrade(path)
-    conn = sqlite3.connect(path, isolation_level=None)
-    conn.execute("PRAGMA synchronous=FULL")
-    event = (
-        "INSERT INTO events (at, kind, subject_type, subject_id, after) VALUES (1, 'service.registered', 'service', ?, '{}')"
-    )
-    run = os.urandom(4).hex()
-    began = time.perf_counter()
-    for start in range(0, count, size):
-        conn.execute("BEGIN IMMEDIATE")
-        rows = [(f"{run}-{n}", f"服务 {n}", 10.0, 15.0, n) for n in range(start, start + size)]
-        conn.executemany("INSERT INTO services (id, name, interval_s, collect_interval_s, due_at) VALUES (?, ?, ?, ?, ?)", rows)
-        conn.executemany(event, [(row[0],) for row in rows])
-        conn.execute("COMMIT")
-    took = time.perf_counter() - began
-    conn.close()
-    return count / took
 
 
 async def run() -> list[Row]:

@@ -4,9 +4,11 @@
 indexes, counters, search grams and history, the same commits, synchronous=FULL, without any of our own code between them.
 """
 
+import asyncio
+import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,13 +55,23 @@ def recording(path: Path) -> Iterator[tuple[Connection, list[Call]]]:
         yield conn, calls
 
 
-def recorded(path: Path, works: Iterable[Callable[[Connection], object]]) -> list[Call]:
-    """The changes of these works, each in a transaction of its own."""
+class Direct:
+    """What an action calls a store: each write at once, on one connection, in a transaction of its own."""
+
+    def __init__(self, conn: Connection) -> None:
+        self._conn = conn
+
+    async def write(self, work: Callable[[Connection], Any]) -> Any:
+        sqlite.rows(self._conn, "BEGIN IMMEDIATE")
+        result = work(self._conn)
+        sqlite.rows(self._conn, "COMMIT")
+        return result
+
+
+async def recorded(path: Path, act: Callable[[Any], Awaitable[object]]) -> list[Call]:
+    """The changes that an action makes to the store at `path`."""
     with recording(path) as (conn, calls):
-        for work in works:
-            sqlite.rows(conn, "BEGIN IMMEDIATE")
-            work(conn)
-            sqlite.rows(conn, "COMMIT")
+        await act(Direct(conn))
     return [call for call in calls if call[1].startswith(_WRITES)]
 
 
@@ -75,3 +87,16 @@ def replayed(path: Path, calls: list[Call]) -> float:
     conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     conn.close()
     return took
+
+
+class Twins:
+    """Two stores that are alike: what is recorded on one is replayed on the other."""
+
+    def __init__(self, made: Path) -> None:
+        self._told, self._bare = made, made.with_name("bare.db")
+        shutil.copy(made, self._bare)
+
+    async def rate(self, count: int, act: Callable[[Any], Awaitable[object]]) -> float:
+        """So many rows a second, by the bare loop alone."""
+        calls = await recorded(self._told, act)
+        return count / await asyncio.to_thread(replayed, self._bare, calls)

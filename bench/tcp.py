@@ -4,17 +4,24 @@ import asyncio
 import json
 import os
 import random
-import sqlite3
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from bench.harness import Row, a_process, at_least, at_most, interleaved, p95
+from bench.replay import Twins
 from bench.tcp_server import STORED, a_task
-from taskdash.store import tasks
+from taskdash.actions.tasks import TaskRequest, apply_batch
+from taskdash.clock import SystemClock
+from taskdash.model.records import Actor, TaskFields
+from taskdash.store import sqlite, tasks
 from taskdash.store.migrations import runner
 
 FINDS = 20_000
+CLOCK = SystemClock()
 
 
 def framed(request_id: str, body: dict[str, object]) -> bytes:
@@ -104,50 +111,38 @@ async def register(port: int, connections: int, goal: float) -> Row:
         return [framed("Register", {"id": f"{run}-{n}", "name": f"任务 {n}", "status": "running"}) for n in range(count)]
 
     a, b = await interleaved(
-        lambda: load(port, requests(), connections, 1), lambda: asyncio.to_thread(bare_batches, count, connections)
+        lambda: load(port, requests(), connections, 1), lambda: twins().rate(count, registering(count, connections))
     )
-    row = at_least(f"TCP Register, durable, {connections} connections", [x[0] for x in a], b, goal or 0.5)
-    return row if goal else Row(row.operation, row.ours, row.floor, row.ratio, "-", None)
+    row = at_least(f"TCP Register, durable, {connections} connections", [x[0] for x in a], b, goal or 0.5, note=FLOOR)
+    return row if goal else Row(row.operation, row.ours, row.floor, row.ratio, "-", None, FLOOR)
 
 
-def bare_batches(count: int, size: int) -> float:
-    """The same rows in batches of `size`, each its own durable commit, in a bare loop of the driver: rows a second."""
-    path = bare_store()
-    conn = sqlite3.connect(path, isolation_level=None)
-    conn.execute("PRAGMA synchronous=FULL")
-    conn.execute("PRAGMA wal_autocheckpoint=0")
-    columns = [c.name for c in tasks.SHAPE.columns if c.name != "pk"]
-    names = ", ".join(f'"{c}"' for c in columns)
-    statement = f"INSERT INTO tasks ({names}) VALUES ({', '.join('?' * len(columns))})"
-    event = "INSERT INTO events (at, kind, subject_type, subject_id, after) VALUES (1, 'task.registered', 'task', ?, '{}')"
+FLOOR = "floor: the same changes, counters, grams and history, told to the driver by a bare loop"
+PEER = Actor(type="connection", id="127.0.0.1:1", channel="tcp")
+
+
+def registering(count: int, size: int) -> Callable[[Any], Awaitable[None]]:
+    """Registers of new tasks, `size` a commit."""
     run = os.urandom(4).hex()
-    began = time.perf_counter()
-    for start in range(0, count, size):
-        ids = [f"{run}-{n}" for n in range(start, min(start + size, count))]
-        rows = [[getattr(a_task(n), c) if c != "id" else i for c in columns] for n, i in enumerate(ids)]
-        conn.execute("BEGIN IMMEDIATE")
-        conn.executemany(statement, rows)
-        conn.executemany(event, [(i,) for i in ids])
-        conn.execute("COMMIT")
-    took = time.perf_counter() - began
-    conn.close()
-    return count / took
+    fields = [TaskFields(id=f"{run}-{n}", name=f"任务 {n}", status="running") for n in range(count)]
+    requests = [TaskRequest(kind="register", fields=one, actor=PEER) for one in fields]
+
+    async def act(db: Any) -> None:
+        for start in range(0, count, size):
+            await apply_batch(db, requests[start : start + size], CLOCK.now())
+
+    return act
 
 
-_BARE: list[Path] = []
-
-
-def bare_store() -> Path:
-    """A store with as many tasks as ours holds, made once a run."""
-    if not _BARE:
-        path = Path(tempfile.mkdtemp()) / "bare.db"
-        runner.upgrade(path)
-        columns = [c.name for c in tasks.SHAPE.columns if c.name != "pk"]
-        names = ", ".join(f'"{c}"' for c in columns)
-        with sqlite3.connect(path) as conn:
-            conn.executemany(
-                f"INSERT INTO tasks ({names}) VALUES ({', '.join('?' * len(columns))})",
-                [[getattr(a_task(n), c) for c in columns] for n in range(STORED)],
-            )
-        _BARE.append(path)
-    return _BARE[0]
+@cache
+def twins() -> Twins:
+    """Stores with as many tasks as ours holds, made once a run."""
+    path = Path(tempfile.mkdtemp()) / "told.db"
+    runner.upgrade(path)
+    with sqlite.open_engine(path).connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        for start in range(0, STORED, 10_000):
+            sqlite.begin(conn)
+            tasks.save(conn, [(None, a_task(n)) for n in range(start, start + 10_000)])
+            sqlite.rows(conn, "COMMIT")
+        sqlite.checkpoint_whole(conn)
+    return Twins(path)
