@@ -10,7 +10,7 @@ from taskdash.model.records import User
 from taskdash.store import accounts, tasks
 from tests.browser.people import Visitor, signed_in
 from tests.journeys.http import Site
-from tests.support import eventually
+from tests.support import a_task, eventually
 
 WITH_AND_WITHOUT = pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
 
@@ -215,3 +215,30 @@ async def test_the_end_of_the_shift_is_offered_by_its_hour_and_any_other_may_be_
 async def _is_endless(site: Site) -> bool:
     found = await _task(site, "1012")
     return found.user == "zxf" and found.until is None
+
+
+async def test_without_a_script_a_name_beyond_the_fifty_may_be_typed(chromium: Browser, town_site: Site) -> None:
+    crowd = [User(name=f"person-{n:04}", role="member", groups=("pay",)) for n in range(200)]
+    await town_site.db.write(lambda conn: [accounts.add_user(conn, one) for one in crowd])
+    ada = await signed_in(chromium, town_site, "ssx", locale="en", java_script_enabled=False)
+    await ada.page.goto("/tasks/assign?ids=1012")
+    await ada.page.fill("noscript input[name=name]", "person-nobody")
+    await ada.page.click(".dialog button.primary")
+    await ada.sees("[role=alert]", "no account named person-nobody")
+    await ada.page.fill("noscript input[name=name]", "person-0199")
+    await ada.page.click(".dialog button.primary")
+    await ada.is_told("1 task assigned to person-0199.")
+    assert (await _task(town_site, "1012")).user == "person-0199"
+
+
+async def test_more_ids_than_an_address_may_hold_come_to_the_form_at_once(town_site: Site) -> None:
+    ids = [f"{'x' * 120}-{n}" for n in range(100)]
+    new = [(None, a_task(id=key, group_id="pay")) for key in ids]
+    await town_site.db.write(lambda conn: tasks.save(conn, new))
+    root = await town_site.again("root")
+    data = [("ids", key) for key in ids]
+    async with root.http.post("/tasks/assign/choose", data=data, allow_redirects=False) as answer:
+        assert answer.status == 200
+        assert (await answer.text()).count('name="versions"') == 100
+    async with root.http.post("/tasks/assign/choose", data=data[:2], allow_redirects=False) as answer:
+        assert answer.status == 303

@@ -1,15 +1,17 @@
 """My work, the end of my shift, handing over; with and without JavaScript. UI 6 (Mine, Hand over), 12."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.async_api import Browser
 
 from taskdash.model.instants import seconds
-from taskdash.store import accounts, events, loads
+from taskdash.store import accounts, events, loads, tasks
 from tests.browser.people import Visitor, signed_in
-from tests.journeys.http import Site
+from tests.journeys.http import Site, a_site
+from tests.support import a_task
 
 WITH_AND_WITHOUT = pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
 
@@ -59,6 +61,7 @@ async def test_all_that_waits_in_my_groups_is_claimed_with_one_button_that_names
     chromium: Browser, town_site: Site, script: bool
 ) -> None:
     ada = await signed_in(chromium, town_site, "ssx", locale="en", java_script_enabled=script)
+    await ada.page.route("**/api/v1/stream**", lambda route: route.abort())  # the page does not hear of the race in time
     _acts, waits, _rest = await _mine(ada)
     button = ada.page.locator("form[action='/mine/claim'] button")
     assert await button.inner_text() == f"Claim all {len(waits)} tasks"
@@ -179,6 +182,22 @@ async def test_only_a_lead_hands_over_what_another_holds_and_a_viewer_nothing(ch
         assert answer.status == status, (name, path)
     assert await person.page.locator("h1").inner_text() == "Hand over the 15 tasks of ssx"
     assert await person.page.locator("input[name=away]").count() == 0
+
+
+async def test_who_sees_only_their_groups_is_offered_only_their_people(tmp_path: Path) -> None:
+    async with a_site(tmp_path, visibility="groups") as site:
+        for name, group in (("lxq", "pay"), ("wsg", "mx")):
+            await site.account(name, "member", (group,))
+        await site.db.write(lambda conn: tasks.save(conn, [(None, a_task(user="zxf")), (None, a_task(id="9", user="wsg"))]))
+        zxf = await site.person("zxf", "member", ("pay",))
+        async with zxf.http.get("/handover") as answer:
+            page = await answer.text()
+        assert 'data-name="lxq"' in page
+        assert "wsg" not in page
+        async with zxf.http.post("/ui/people", data={"from": "wsg", "find": ""}) as answer:
+            listed = await answer.text()
+        assert "0 → 1" in listed
+        assert "wsg" not in listed
 
 
 async def test_nothing_held_is_said_in_words(chromium: Browser, town_site: Site) -> None:

@@ -42,9 +42,18 @@ class Held(Struct, frozen=True):
         return sum(self.groups.values())
 
 
-def people(conn: Connection, now: Instant, *, text: str = "", groups: Sequence[str] = (), limit: int = MOST) -> list[Load]:
-    """Those whose name or group holds `text`, at most `limit`; members of `groups` first."""
-    named = [or_(sqlite.contains(u.name, word), sqlite.contains(u.groups, word)) for word in text.split()]
+def people(
+    conn: Connection,
+    now: Instant,
+    *,
+    text: str = "",
+    groups: Sequence[str] = (),
+    within: Sequence[str] | None = None,
+    limit: int = MOST,
+) -> list[Load]:
+    """Those whose name or group holds `text`, at most `limit`; members of `groups` first. `within`: only of these groups."""
+    named = [] if within is None else [_in_any(within)]
+    named += [or_(sqlite.contains(u.name, word), sqlite.contains(u.groups, word)) for word in text.split()]
     order = (_is_away(now), case((_in_any(groups), 0), else_=1), _held(), u.name)
     return _loads(conn, _counted().where(*named).order_by(*order).limit(limit))
 

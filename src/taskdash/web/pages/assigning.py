@@ -125,7 +125,7 @@ def _told(request: HtmlRequest, view: View, results: Sequence[Result], back: str
 async def _form(request: HtmlRequest, web: Web, view: View, actor: Actor, fields: Fields, error: str) -> Html:
     def read(conn: Connection) -> _Form:
         picked = picking.picked_of(conn, fields.get("ids", []), actor, web.visibility)
-        found = picking.people_of(conn, view, picking.given_tasks(picked), fields)
+        found = picking.people_of(conn, view, picking.given_tasks(picked), fields, web.visibility)
         of_services = {task.service_id for task in picked}
         known = [owner for key in of_services if key and (owner := services.load(conn, key))] if len(of_services) == 1 else []
         return _Form(picked, found, _groups(conn, view, actor), known)

@@ -17,6 +17,7 @@ from taskdash.errors import BadField, Forbidden, TaskDashError
 from taskdash.model.instants import Instant
 from taskdash.model.records import Actor
 from taskdash.rules import roles
+from taskdash.rules.roles import Visibility
 from taskdash.store import loads, task_page, task_picks
 from taskdash.store.loads import Held
 from taskdash.store.task_filters import Filters
@@ -103,7 +104,7 @@ def _away_until(view: View, fields: Fields) -> Instant | None:
 
 async def _form(request: HtmlRequest, web: Web, view: View, fields: Fields, error: str) -> Html:
     giver = first(fields, "from")
-    form = await web.db.read(lambda conn: _read(conn, view, giver, fields))
+    form = await web.db.read(lambda conn: _read(conn, view, giver, fields, web.visibility))
     texts, plural, n = view.texts, view.texts.plural, form.held.total
     is_own = view.actor is not None and giver == view.actor.id
     title = plural("Hand over my %(n)s task", "Hand over my %(n)s tasks", n)
@@ -130,7 +131,7 @@ async def _form(request: HtmlRequest, web: Web, view: View, fields: Fields, erro
     return html(request, view, "handover.html", values, 422 if error else 200)
 
 
-def _read(conn: Connection, view: View, giver: str, fields: Fields) -> _Form:
+def _read(conn: Connection, view: View, giver: str, fields: Fields, visibility: Visibility) -> _Form:
     def count(**more: Any) -> int:
         return task_page.count(conn, Filters(user=(giver,), **more), view.now)
 
@@ -140,7 +141,7 @@ def _read(conn: Connection, view: View, giver: str, fields: Fields) -> _Form:
         ("stale", count(stale=True)),
         ("should run", count(schedule=("should_run",))),
     ]
-    found = picking.people_of(conn, view, picking.given_by(giver, held), fields, besides=giver)
+    found = picking.people_of(conn, view, picking.given_by(giver, held), fields, visibility, besides=giver)
     return _Form(held, count(at_risk=True), [each for each in reasons if each[1]], found)
 
 

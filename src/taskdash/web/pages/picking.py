@@ -50,11 +50,15 @@ def picked_of(conn: Connection, ids: Sequence[str], actor: Actor, visibility: Vi
     return [task for key in known if (task := known[key]) and roles.may_see(actor, task, visibility)]
 
 
-def people_of(conn: Connection, view: View, given: Given, fields: Fields, *, besides: str = "") -> list[Person]:
-    """Whom the form offers; who is chosen already is always there, `besides` never."""
+def people_of(
+    conn: Connection, view: View, given: Given, fields: Fields, visibility: Visibility, *, besides: str = ""
+) -> list[Person]:
+    """Whom the form offers; who is chosen already is always there, `besides` never. Who does not see all sees their groups."""
+    actor = view.actor
+    within = None if actor is None or roles.sees_everything(actor, visibility) else actor.groups
     chosen, text = first(fields, "user"), first(fields, "find")[:64]
-    found = loads.people(conn, view.now, text=text, groups=[group for group in given.groups if group])
-    if chosen and not text and chosen not in {each.user.name for each in found}:
+    found = loads.people(conn, view.now, text=text, groups=[group for group in given.groups if group], within=within)
+    if chosen and not text and within is None and chosen not in {each.user.name for each in found}:
         found = [*loads.named(conn, [chosen]), *found]
     others = [each for each in found if each.user.name != besides]
     return load.people(view, others, given.n, theirs=given.held_by, groups=given.groups, chosen=chosen)
@@ -65,12 +69,14 @@ async def people(request: HtmlRequest, web: Web, identity: Identity) -> Html:
     """The list of the picker under what was typed."""
     fields, view, actor = await fields_of(request), await view_of(request, web, identity), identity.actor
     giver = first(fields, "from")
+    if giver and not roles.at_least(actor.role, "lead"):
+        giver = actor.id
 
     def read(conn: Connection) -> list[Person]:
         if giver:
-            return people_of(conn, view, given_by(giver, loads.held(conn, giver)), fields, besides=giver)
+            return people_of(conn, view, given_by(giver, loads.held(conn, giver)), fields, web.visibility, besides=giver)
         given = given_tasks(picked_of(conn, fields.get("ids", []), actor, web.visibility))
-        return people_of(conn, view, given, fields)
+        return people_of(conn, view, given, fields, web.visibility)
 
     found = await web.db.read(read)
     values = {"people": found, "others": not giver, "user": first(fields, "user"), "find": first(fields, "find")}
