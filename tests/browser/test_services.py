@@ -180,6 +180,9 @@ async def test_a_service_says_why_and_a_lead_mutes_it_with_reason_and_end(
     assert "No beat for 31 s, and its url, asked at once, did not answer either, so it is down" in why
     assert "3 × 10 s + 1 s" in why
     await ada.page.click(".mute summary")
+    box = await ada.page.locator("input[name=reason]").bounding_box()
+    assert box is not None
+    assert box["width"] > 200, "there is room to say why"
     await ada.page.fill("input[name=reason]", "upgrade")
     await ada.page.locator("label.check", has_text="2 hours").click()
     await ada.page.locator(".mute button").click()

@@ -111,8 +111,9 @@ def _up_text(view: View, total: Day, judged: int) -> str:
 
 def _day(view: View, day: Day, n: int, count: int) -> dict[str, Any]:
     """One bar: down on top in red, late below it, up the rest; never so low that it is not seen."""
-    down, late = _part(day.down, day.judged), _part(day.late, day.judged)
-    up = max(0, _HEIGHT - down - late) if day.judged else 0
+    down = _part(day.down, day.judged)
+    late = min(_part(day.late, day.judged), _HEIGHT - down)
+    up = _HEIGHT - down - late if day.judged else 0
     return {
         "x": round(100 * n / count, 2),
         "title": _day_text(view, day),

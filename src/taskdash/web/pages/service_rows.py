@@ -143,7 +143,7 @@ def _note(view: View, service: Service, clashes: int) -> tuple[str, str]:
     if service.collect_problems:
         return texts.plural("%(n)s problem", "%(n)s problems", len(service.collect_problems)), "wa"
     if service.state == "down":
-        return texts("its url does not answer either") if service.url else texts("it has no url to ask"), "er"
+        return texts("url does not answer either") if service.url else texts("it has no url to ask"), "er"
     return ("", "")
 
 
