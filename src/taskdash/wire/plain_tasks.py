@@ -5,63 +5,58 @@ between 6 and 2 times the cost of a bare HTTP exchange for a changed answer (DES
 """
 
 import re
-from collections.abc import Iterable, Sequence
-
-from msgspec import UNSET
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from operator import attrgetter
+from typing import Any
 
 from taskdash.errors import BadField
 from taskdash.model import fields
-from taskdash.model.records import TaskFields, Text
+from taskdash.model.records import TaskFields
 
 _URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[1-9][0-9]{0,3})?(?:/[A-Za-z0-9._~!$&'()*+,;=:@%/?#-]*)?")
 _DOTS = frozenset({".", ".."})
+_SHORT, _LONG = attrgetter("name", "status", "user", "group_id"), attrgetter("description", "reserved")
+_TIMES = attrgetter("start_time", "stop_time")
 
 
 def are_plain(tasks: Sequence[TaskFields]) -> bool:
     """True when every record certainly keeps SPEC 1; False when that is to be looked at record by record."""
     return (
         _are_ids([task.id for task in tasks])
-        and all(_are_short([getattr(task, name) for task in tasks]) for name in ("name", "status", "user", "group_id"))
-        and all(_are_long([getattr(task, name) for task in tasks]) for name in ("description", "reserved"))
-        and all(_are_times({getattr(task, name) for task in tasks}, name) for name in ("start_time", "stop_time"))
-        and all(_is_url(url) for url in _sent(task.url for task in tasks))
+        and _fit(_sent(_SHORT, tasks), fields.SHORT_CHARACTERS)
+        and _fit(_sent(_LONG, tasks), fields.LONG_CHARACTERS, but="\n\t")
+        and _are_times(set(_sent(_TIMES, tasks)))
+        and all(_is_url(task.url) for task in tasks if task.url)
     )
 
 
-def _sent(values: Iterable[Text]) -> list[str]:
-    return [value for value in values if value is not UNSET and value]
+def _sent(some: Callable[[TaskFields], tuple[Any, ...]], tasks: Iterable[TaskFields]) -> list[str]:
+    """These fields of all, without those that were left out or are empty; no loop of ours, for there are 500 of them."""
+    return list(filter(None, chain.from_iterable(map(some, tasks))))
 
 
 def _are_ids(ids: list[str]) -> bool:
     return _fit(ids, fields.ID_CHARACTERS) and all(ids) and _DOTS.isdisjoint(ids) and ids == [i.strip() for i in ids]
 
 
-def _are_short(values: list[Text]) -> bool:
-    return _fit(_sent(values), fields.SHORT_CHARACTERS)
+def _fit(values: list[str], most: int, *, but: str = "") -> bool:
+    """No character that is not printable (`but` some) is also none that controls anything."""
+    whole = "".join(values)
+    if not whole.isprintable():
+        for allowed in but:
+            whole = whole.replace(allowed, "")
+    return whole.isprintable() and max(map(len, values), default=0) <= most
 
 
-def _are_long(values: list[Text]) -> bool:
-    return _fit([value.replace("\n", "").replace("\t", "") for value in _within(_sent(values))], fields.LONG_CHARACTERS)
-
-
-def _within(values: list[str]) -> list[str]:
-    """Tabs and newlines count as characters: too long a text stays so."""
-    return values if all(len(value) <= fields.LONG_CHARACTERS for value in values) else ["\0"]
-
-
-def _fit(values: list[str], most: int) -> bool:
-    """No character that is not printable is also none that controls anything."""
-    return "".join(values).isprintable() and max(map(len, values), default=0) <= most
-
-
-def _are_times(values: set[Text], name: str) -> bool:
+def _are_times(values: set[str]) -> bool:
     try:
-        for value in _sent(values):
-            fields.check_time(value, name)
+        for value in values:
+            fields.check_time(value, "time")
     except BadField:
         return False
     return True
 
 
-def _is_url(url: str) -> bool:
-    return len(url) <= fields.URL_CHARACTERS and _URL.fullmatch(url) is not None
+def _is_url(url: object) -> bool:
+    return isinstance(url, str) and len(url) <= fields.URL_CHARACTERS and _URL.fullmatch(url) is not None
