@@ -23,7 +23,7 @@ from taskdash.store.task_terms import (
     Term,
     absent_users,
     adrift,
-    at_risk,
+    any_of,
     by_index,
     failed,
     held_by_absent,
@@ -150,13 +150,16 @@ def _classes(conn: Connection, wanted: Filters, now: Instant) -> list[_Class]:
     if wanted.gone:  # none of them is at risk
         return [_Class((), 0)] * _REST + [_Class((), 1)]
     no_one, fail, down = unowned(conn), failed(conn), on_services(conn, s.state == "down")
-    both, risk = counters.count(conn, "user", [""], ["failed"]), at_risk(conn, now)
+    both = counters.count(conn, "user", [""], ["failed"])
+    held = list(_of_the_held(conn, now))
+    run, absent, late, _unknown, blind, drifting = held
+    risk = any_of([fail, run, drifting, absent, late, blind])
     return [
         _Class((fail, no_one), both),
         _Class((down, no_one), min(down.rows or 0, no_one.rows or 0)),
         *(_Class((one,), one.rows or 0) for one in (fail, down)),
         _Class((no_one, risk), min(no_one.rows or 0, risk.rows or 0)),
-        *(_Class((one,), one.rows or 0) for one in _of_the_held(conn, now)),
+        *(_Class((one,), one.rows or 0) for one in held),
         _Class((no_one,), no_one.rows or 0, (risk.where,)),
         _Class((), max(1, counters.total(conn)), (no_one.where, risk.where)),
     ]

@@ -117,9 +117,9 @@ def held_by_absent(conn: Connection, now: Instant) -> Term:
     return Term(part.where, part.rows, (Lead("tasks_user", part.where),))
 
 
-def at_risk(conn: Connection, now: Instant) -> Term:
-    """Tasks at risk, whoever holds them."""
-    return _either(risk_parts(conn, Filters(), now), True)
+def any_of(found: Sequence[Term]) -> Term:
+    """What passes one of these terms; none of them is counted again."""
+    return _either([Part(term.where, term.leads[-1].index, term.rows or 0) for term in found], True)
 
 
 def _visible(conn: Connection, who: Visible) -> Term:
