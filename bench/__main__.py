@@ -3,11 +3,12 @@
 `python -m bench NAME...` runs only these, and writes nothing. docs/benchmarks-notes.md, which people write, ends the page.
 """
 
-import asyncio
 import importlib
 import inspect
 import sys
 from pathlib import Path
+
+import uvloop
 
 from bench.harness import Row, machine, table
 
@@ -23,7 +24,7 @@ async def measure(name: str) -> list[Row]:
 def main(chosen: list[str]) -> None:
     parts = []
     for name in chosen or SUITES:
-        rows = asyncio.run(measure(name))
+        rows = uvloop.run(measure(name))
         parts.append(f"## {name}\n\n{table(rows)}\n")
         print(parts[-1], flush=True)
     if not chosen:
