@@ -25,6 +25,8 @@ LABEL = "document.getElementById('link').textContent"
 VERSIONS = (
     "Object.fromEntries([...document.querySelectorAll('tr[data-task]')].map(r => [r.dataset.task, Number(r.dataset.version)]))"
 )
+RECONNECT = "document.querySelector('#disconnected:not([hidden]) button')?.click()"
+"""Press the button, unless the page was faster."""
 OF_API = "fetch('/api/v1/tasks?sort=risk&limit=50').then(a => a.json()).then(p => p.items.map(t => [t.id, t.version]))"
 
 
@@ -110,7 +112,7 @@ async def test_a_killed_and_restarted_server_is_shown_truly_and_nothing_is_misse
             await _claim(site, "root", "1000", "1012", "1016")
         assert set(await ada.page.evaluate("window.said")) == {"Reconnecting"}
         async with served.again():
-            await ada.page.click("#disconnected button")
+            await ada.page.evaluate(RECONNECT)
             await _is_live(ada.page)
             await ada.misses("#disconnected")
             await ada.sees("tr[data-task='1012'] .who", "root")
@@ -215,9 +217,11 @@ async def test_a_frozen_server_is_noticed_within_40_seconds(chromium: Browser, t
             await ada.sees("#disconnected", "Disconnected 41 s")
             await ada.page.clock.fast_forward(20_000)
             await ada.sees("#disconnected", "Try 2")
+            await ada.page.click("#disconnected button")
+            await ada.sees("#disconnected", "Try 3")
         finally:
             served.server.kill(signal.SIGCONT)
-        await ada.page.click("#disconnected button")
+        await ada.page.evaluate(RECONNECT)
         await _is_live(ada.page)
 
 
