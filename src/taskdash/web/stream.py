@@ -150,7 +150,7 @@ class EventStream:
         """
         feed = self._source.feed
         batch = await self._page(last)
-        while False:
+        while batch or feed.seq > last:
             if batch:
                 last = await self._tell(batch)
             before_reading = feed.seq
