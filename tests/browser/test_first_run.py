@@ -107,7 +107,7 @@ async def test_in_a_cluster_the_lines_use_the_api_with_a_token(chromium: Browser
         assert f"{site.origin}/api/v1/services" in first
         assert "TASKDASH_TOKEN" in first
         await ada.sees("main", "令牌")
-        await ada.sees(".wayin", "connection refused")
+        await ada.sees(".ways li", "connection refused")
 
 
 async def test_the_first_task_ends_the_first_run_too_and_a_hidden_service_is_not_named(
