@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from taskdash.commands import config, settings_doc
+from taskdash.commands import settings_doc
 from taskdash.errors import StartRefused
+from taskdash.settings import shown as as_shown
 from taskdash.settings.model import Settings
 from taskdash.settings.sources import environment_name, keys, load, value_of
 from taskdash.settings.values import Address
@@ -175,14 +176,14 @@ def test_late_comes_before_down() -> None:
 def test_R159_secrets_are_not_shown_and_not_told_in_refusals() -> None:
     secret = "canary-5b1e"
     settings = load({"db": f"postgresql://u:{secret}@h/d"}, {"TASKDASH_TCP__TOKEN": secret, "TASKDASH_NSQ__AUTH": secret})
-    shown = "\n".join(config.lines(settings))
+    shown = "\n".join(as_shown.lines(as_shown.shown(settings)))
     assert secret not in shown
     assert shown.count('"***"') == 3
     assert secret not in refusal({"db": f"mysql://u:{secret}@h/d"})
 
 
 def test_every_setting_is_shown_with_where_it_came_from() -> None:
-    lines = config.lines(load({"http": "127.0.0.1:1"}, {}))
+    lines = as_shown.lines(as_shown.shown(load({"http": "127.0.0.1:1"}, {})))
     assert len(lines) == len(keys())
     assert next(line for line in lines if line.startswith("http.listen")).endswith("# command line")
 

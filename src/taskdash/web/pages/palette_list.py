@@ -5,7 +5,7 @@ Pure: records in, lines out. A match is bold by structure, never by markup in a 
 
 import re
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 
@@ -152,7 +152,7 @@ def _acts(view: View, task: Task) -> list[Entry]:
         return []
     assign = links.with_query("/tasks/assign", [("ids", task.id), ("next", links.task(task.id))])
     pinned = {**fields, "pinned": "no" if task.pinned else "yes"}
-    known = (
+    known: tuple[tuple[bool, str, str, str, dict[str, Any]], ...] = (
         (not task.user and roles.may(actor, "claim", task), "user", texts("Claim"), "C", {"post": "/tasks/claim"}),
         (bool(task.user) and roles.may(actor, "release", task), "left", texts("Release"), "R", {"post": "/tasks/release"}),
         (roles.may(actor, "assign", task), "right", texts("Assign…"), "A", {"href": assign}),
