@@ -79,7 +79,7 @@ async def test_every_filter_and_any_two_together_find_their_tasks(
 @pytest.mark.parametrize(
     ("sort", "expected"),
     [
-        ("risk", "21463"),
+        ("risk", "21643"),
         ("updated_at", "12346"),
         ("-updated_at", "64321"),
         ("name", "32641"),

@@ -224,7 +224,15 @@ async def test_R148_a_token_with_scope_read_changes_nothing(site: Site) -> None:
     program = await site.program("root", ("read",))
     before = await site.db.read(_contents)
     for method, path, _action in UNSAFE_ROUTES:
-        if path not in {"/api/v1/login", "/api/v1/logout", "/logout", "/api/v1/tasks/query", "/ui/rows", "/wall/token"}:
+        if path not in {
+            "/api/v1/login",
+            "/api/v1/logout",
+            "/logout",
+            "/api/v1/tasks/query",
+            "/ui/rows",
+            "/ui/columns",
+            "/wall/token",
+        }:
             assert await _status(program, method, path, json={}) == 403, (method, path)
     assert await site.db.read(_contents) == before
 

@@ -74,11 +74,12 @@ def as_text(body: bytes) -> str:
     return _UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-@page_get(f"{admin.LETTERS}/{{letter_id:int}}/body", opt={"action": "see"})
-async def letter_body(web: Web, identity: Identity, letter_id: int) -> Response[bytes]:
+@page_get(f"{admin.LETTERS}/{{letter_id:str}}/body", opt={"action": "see"})
+async def letter_body(web: Web, identity: Identity, letter_id: str) -> Response[bytes]:
     """What is kept of a message, byte for byte, as a file."""
     admin.check_seen(identity.actor, "see_intake")
-    found = await web.db.read(lambda conn: dead_letters.load(conn, letter_id)) if abs(letter_id) < 2**63 else None
+    number = int(letter_id) if letter_id.isascii() and letter_id.isdigit() and len(letter_id) < 19 else 0
+    found = await web.db.read(lambda conn: dead_letters.load(conn, number))
     if found is None:
         raise NotFound("there is no such dead letter; only the last 1,000 are kept")
     headers = {"content-disposition": f'attachment; filename="dead-letter-{found.id}.bin"'}
