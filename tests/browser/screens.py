@@ -50,7 +50,7 @@ SCREENS = (
 
 BEFORE_SIGN_IN = ("/login",)
 
-FRAGMENTS = ("/ui/facets", "/ui/palette", "/ui/keys", "/wall/state", "/admin/dead-letters/{letter_id:int}/body")
+FRAGMENTS = ("/ui/facets", "/ui/palette", "/ui/keys", "/wall/state", "/admin/dead-letters/{letter_id:str}/body")
 """Paths that answer with HTML or text and are no screen: parts of screens, and a download."""
 
 RULES = {
