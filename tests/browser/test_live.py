@@ -317,7 +317,7 @@ async def test_a_time_that_went_wrong_while_the_machine_slept_is_set_right_by_th
     await ada.page.goto("/tasks?sort=-updated_at")
     await _is_live(ada.page)
     await ada.page.clock.fast_forward(2 * 3_600_000)
-    await ada.page.locator("tr[data-task='1013'] .b-updated time", has_text=re.compile("^1[345] min ago$")).wait_for()
+    await ada.page.locator("tr[data-task='1013'] .b-updated time", has_text=re.compile("^13 min ago$")).wait_for()
 
 
 async def test_a_toast_stays_while_somebody_points_at_it_and_the_next_takes_its_place(
