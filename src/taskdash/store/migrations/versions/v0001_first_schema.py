@@ -20,6 +20,7 @@ def upgrade() -> None:
     _tasks()
     _task_indexes()
     _people()
+    _sign_ins()
     sqlite.create_guards(op.get_bind())
     sqlite.create_search(op.get_bind())
 
@@ -201,6 +202,18 @@ def _people() -> None:
         sa.UniqueConstraint("name"),
     )
     op.create_table(
+        "views",
+        _key("pk"),
+        *_names("id"),
+        *_texts("name", "user", "group_id", "query"),
+        *_numbers("created_at"),
+        sa.PrimaryKeyConstraint("pk"),
+        sa.UniqueConstraint("id"),
+    )
+
+
+def _sign_ins() -> None:
+    op.create_table(
         "sessions",
         _key("pk"),
         *_names("id", "digest"),
@@ -221,15 +234,6 @@ def _people() -> None:
         *_instants("expires_at", "last_used_at", "revoked_at"),
         sa.PrimaryKeyConstraint("pk"),
         sa.UniqueConstraint("digest"),
-        sa.UniqueConstraint("id"),
-    )
-    op.create_table(
-        "views",
-        _key("pk"),
-        *_names("id"),
-        *_texts("name", "user", "group_id", "query"),
-        *_numbers("created_at"),
-        sa.PrimaryKeyConstraint("pk"),
         sa.UniqueConstraint("id"),
     )
     op.create_table(
