@@ -11,6 +11,7 @@ from msgspec import Struct, structs
 from sqlalchemy import Connection
 
 from taskdash.errors import BadField, Conflict, Forbidden, NotFound
+from taskdash.health import Input
 from taskdash.model import fields
 from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Actor, NewEvent, Service
@@ -18,7 +19,7 @@ from taskdash.rules import judgement, liveness, outage, roles
 from taskdash.rules.deadlines import Limits, alive_at
 from taskdash.rules.incidents import Change, after_changes
 from taskdash.rules.liveness import UrlAnswer
-from taskdash.rules.sight import URLS, Crowd, Sight
+from taskdash.rules.sight import URLS, Crowd, Sight, Source
 from taskdash.store import events, incidents, services, silence
 from taskdash.store.database import Database
 
@@ -28,6 +29,18 @@ INCIDENTS = ("down", "flapping")
 _DEFAULTS = Limits()
 log = logging.getLogger(__name__)
 Answers = Mapping[str, UrlAnswer]
+
+
+def source_of(told: Input) -> Source:
+    """What an input tells of itself, as the rules take it."""
+    return Source(
+        name=told.name,
+        healthy=told.healthy,
+        since=told.since,
+        reason=told.reason,
+        withdrawn_at=told.withdrawn_at,
+        last_message_at=told.last_message_at,
+    )
 
 
 class Ticked(Struct, frozen=True):

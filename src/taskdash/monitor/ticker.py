@@ -123,15 +123,7 @@ class Ticker:
         """What each input tells of itself, joined with what was known of it."""
         now_known: dict[str, Source] = {}
         for told in self._inputs:
-            source = Source(
-                name=told.name,
-                healthy=told.healthy,
-                since=told.since,
-                reason=told.reason,
-                withdrawn_at=told.withdrawn_at,
-                last_message_at=told.last_message_at,
-            )
-            now_known[told.name] = follow(self._sources.get(told.name), source, told.lag)
+            now_known[told.name] = follow(self._sources.get(told.name), liveness.source_of(told), told.lag)
         self._sources = now_known
 
     async def _judge(self, now: Instant) -> None:

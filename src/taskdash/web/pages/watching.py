@@ -4,12 +4,13 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from taskdash.actions.liveness import source_of
 from taskdash.health import Input
 from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Service
 from taskdash.rules import outage
 from taskdash.rules.deadlines import Limits, alive_at, cadence_s, next_deadlines
-from taskdash.rules.sight import Sight, Source
+from taskdash.rules.sight import Sight
 from taskdash.web.pages import links, times, words
 from taskdash.web.pages.render import View
 from taskdash.web.pages.told import told
@@ -60,17 +61,6 @@ def verdict_at(service: Service, now: Instant, inputs: Iterable[Input], limits: 
         return down_at
     if service.reason == "mass":
         return max(down_at, service.since + seconds(limits.mass_hold_s))
-    sight = Sight(started_at=service.since, sources={each.name: _source(each) for each in inputs})
+    sight = Sight(started_at=service.since, sources={each.name: source_of(each) for each in inputs})
     until = outage.view(service, heard, now, sight, limits).until
     return None if until is None else max(down_at, until)
-
-
-def _source(told: Input) -> Source:
-    return Source(
-        name=told.name,
-        healthy=told.healthy,
-        since=told.since,
-        reason=told.reason,
-        withdrawn_at=told.withdrawn_at,
-        last_message_at=told.last_message_at,
-    )
