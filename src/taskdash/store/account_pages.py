@@ -108,8 +108,8 @@ def members(conn: Connection, group_ids: Sequence[str]) -> dict[str, list[User]]
     return found
 
 
-def tokens_before(conn: Connection, whose: str, before_id: str, limit: int, *, revoked: bool = False) -> list[Token]:
-    """Newest first, before the one of that id; of everybody when `whose` is empty."""
+def tokens_before(conn: Connection, whose: str, before_id: str, limit: int, *, revoked: bool | None = False) -> list[Token]:
+    """Newest first, before the one of that id; of everybody when `whose` is empty. `revoked` None: these and those."""
     query = select(*_TOKENS.columns).where(*_tokens(whose, revoked)).order_by(t.pk.desc()).limit(limit)
     if before_id:
         query = query.where(t.pk < select(t.pk).where(t.id == before_id).scalar_subquery())
@@ -121,9 +121,11 @@ def count_of_tokens(conn: Connection, whose: str = "", *, revoked: bool = False)
     return _count(conn, tokens, _tokens(whose, revoked))
 
 
-def _tokens(whose: str, revoked: bool) -> list[ColumnElement[bool]]:
-    state = t.revoked_at.is_not(None) if revoked else t.revoked_at.is_(None)
-    return [state, t.user == whose] if whose else [state]
+def _tokens(whose: str, revoked: bool | None) -> list[ColumnElement[bool]]:
+    found = [t.user == whose] if whose else []
+    if revoked is not None:
+        found.append(t.revoked_at.is_not(None) if revoked else t.revoked_at.is_(None))
+    return found
 
 
 def _named(column: ColumnElement[str], q: str, *others: ColumnElement[str]) -> list[ColumnElement[bool]]:

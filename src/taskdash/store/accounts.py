@@ -38,12 +38,6 @@ def all_users(conn: Connection) -> list[User]:
     return _USERS.records(conn, select(*_USERS.columns).order_by(users.c.name))
 
 
-def users_page(conn: Connection, *, limit: int, after: str = "") -> list[User]:
-    """By name, after the name `after`."""
-    query = select(*_USERS.columns).where(users.c.name > after).order_by(users.c.name).limit(limit)
-    return _USERS.records(conn, query)
-
-
 def is_empty(conn: Connection) -> bool:
     """True while nobody can sign in at all."""
     return conn.execute(select(users.c.pk).limit(1)).first() is None
@@ -75,11 +69,6 @@ def all_groups(conn: Connection) -> list[Group]:
     return _GROUPS.records(conn, select(*_GROUPS.columns).order_by(groups.c.id))
 
 
-def groups_page(conn: Connection, *, limit: int, after: str = "") -> list[Group]:
-    """By id, after the id `after`."""
-    return _GROUPS.records(conn, select(*_GROUPS.columns).where(groups.c.id > after).order_by(groups.c.id).limit(limit))
-
-
 def save_group(conn: Connection, changed: Group) -> None:
     """Insert or rename a group."""
     if group(conn, changed.id):
@@ -107,14 +96,6 @@ def tokens_of(conn: Connection, user_name: str | None = None) -> list[Token]:
     """One user's tokens, or everybody's, newest first."""
     query = select(*_TOKENS.columns).order_by(tokens.c.pk.desc())
     return _TOKENS.records(conn, query if user_name is None else query.where(tokens.c.user == user_name))
-
-
-def tokens_page(conn: Connection, user_name: str | None, *, limit: int, after: str = "") -> list[Token]:
-    """As `tokens_of`, those that come after the token of the id `after`."""
-    query = select(*_TOKENS.columns).order_by(tokens.c.pk.desc()).limit(limit)
-    query = query if user_name is None else query.where(tokens.c.user == user_name)
-    known = select(tokens.c.pk).where(tokens.c.id == after).scalar_subquery()
-    return _TOKENS.records(conn, query.where(tokens.c.pk < known) if after else query)
 
 
 def save_token(conn: Connection, changed: Token) -> None:

@@ -42,11 +42,6 @@ def due(conn: Connection, now: Instant, limit: int = 1_000) -> list[Service]:
     return _page_by(conn, services.c.due_at, now, limit)
 
 
-def collect_due(conn: Connection, now: Instant, limit: int = 1_000) -> list[Service]:
-    """Services that are to be asked now, longest waiting first. Index: services_collect_at."""
-    return _page_by(conn, services.c.collect_at, now, limit)
-
-
 def _page_by(conn: Connection, column: Any, now: Instant, limit: int) -> list[Service]:
     query = _ALL.where(column <= now).order_by(column).limit(limit)
     return SHAPE.records(conn, query)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from taskdash.actions import accounts as account_actions
 from taskdash.model.records import Actor
-from taskdash.store import accounts
+from taskdash.store import account_pages, accounts
 from taskdash.store.accounts import Group
 from taskdash.web import cursor as cursors
 from taskdash.web.context import Web
@@ -65,7 +65,7 @@ async def groups(web: Web, limit: Limit = LIMIT, cursor: str = "") -> Groups:
     after = str(cursors.decode(cursor, "groups", [str])[0]) if cursor else ""
 
     def read(conn: Connection) -> tuple[list[GroupShape], bool]:
-        found = accounts.groups_page(conn, limit=limit + 1, after=after)
+        found = account_pages.groups_after(conn, after, limit + 1)
         return _shown(conn, found[:limit]), len(found) > limit
 
     shown, more = await web.db.read(read)

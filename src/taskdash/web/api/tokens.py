@@ -12,7 +12,7 @@ from taskdash.errors import BadField
 from taskdash.model.instants import to_rfc3339, to_rfc3339_or_none
 from taskdash.model.records import Actor, Role, Scope, Token
 from taskdash.rules import roles
-from taskdash.store import accounts
+from taskdash.store import account_pages
 from taskdash.web import cursor as cursors
 from taskdash.web.context import Web
 from taskdash.web.paths import opened
@@ -83,9 +83,9 @@ def shape(token: Token) -> TokenShape:
 @get("/api/v1/tokens", opt={"action": "see"})
 async def tokens(web: Web, actor: Actor, limit: Limit = LIMIT, cursor: str = "") -> Tokens:
     """My tokens; for admins everybody's. Newest first."""
-    whose = None if roles.may(actor, "see_accounts") else actor.id
+    whose = "" if roles.may(actor, "see_accounts") else actor.id
     after = str(cursors.decode(cursor, "tokens", [str])[0]) if cursor else ""
-    found = await web.db.read(lambda conn: accounts.tokens_page(conn, whose, limit=limit + 1, after=after))
+    found = await web.db.read(lambda conn: account_pages.tokens_before(conn, whose, after, limit + 1, revoked=None))
     next_ = cursors.encode("tokens", [found[limit - 1].id]) if len(found) > limit else None
     return Tokens([shape(token) for token in found[:limit]], next_)
 

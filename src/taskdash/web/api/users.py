@@ -13,7 +13,7 @@ from taskdash.errors import BadField
 from taskdash.model.instants import Instant, parse_rfc3339, to_rfc3339, to_rfc3339_or_none
 from taskdash.model.records import Actor, Role, User
 from taskdash.rules.passwords import check_password
-from taskdash.store import accounts
+from taskdash.store import account_pages
 from taskdash.web import cursor as cursors
 from taskdash.web.context import Web
 from taskdash.web.paths import opened
@@ -89,7 +89,7 @@ def shape(user: User) -> UserShape:
 async def users(web: Web, limit: Limit = LIMIT, cursor: str = "") -> Users:
     """Every account, by name."""
     after = str(cursors.decode(cursor, "users", [str])[0]) if cursor else ""
-    found = await web.db.read(lambda conn: accounts.users_page(conn, limit=limit + 1, after=after))
+    found = await web.db.read(lambda conn: account_pages.users_after(conn, after, limit + 1))
     next_ = cursors.encode("users", [found[limit - 1].name]) if len(found) > limit else None
     return Users([shape(user) for user in found[:limit]], next_)
 

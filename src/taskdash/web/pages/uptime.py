@@ -12,7 +12,7 @@ from math import floor
 
 from msgspec import Struct
 
-from taskdash.model.instants import SECOND, Instant, from_datetime, to_datetime
+from taskdash.model.instants import Instant, from_datetime, to_datetime
 from taskdash.store.state_history import StateChange
 
 DAYS = 90
@@ -103,8 +103,3 @@ def whole(found: Sequence[Day]) -> Day:
 def percent(share: float) -> str:
     """Cut, never rounded up: 100 only when it was never down."""
     return f"{floor(share * 10_000) / 100:g} %"
-
-
-def down_s(day: Day) -> int:
-    """Seconds down."""
-    return day.down // SECOND
