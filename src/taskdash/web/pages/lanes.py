@@ -126,7 +126,7 @@ def ticks(at: Iterable[Instant], frame: Frame) -> list[Mark]:
 
 def axis(frame: Frame) -> list[str]:
     """The times under the picture, ten minutes apart."""
-    return [times.clock(frame.start + WINDOW * part // 3, frame.zone)[:5] for part in range(4)]
+    return [times.minute(frame.start + WINDOW * part // 3, frame.zone) for part in range(4)]
 
 
 def of_service(service: Service, events: Sequence[Event], frame: Frame) -> Lane:

@@ -12,6 +12,7 @@ from taskdash.web.pages.timeline import Timeline
 from taskdash.web.pages.uptime import Day
 
 _TOP, _HEIGHT, _LEAST = 2, 32, 3
+_DAY = 86_400 * SECOND
 
 
 def charts(view: View, service: Service, changes: Sequence[StateChange], kept_from: Instant) -> dict[str, Any]:
@@ -30,7 +31,7 @@ def half_hour(view: View, service: Service, changes: Sequence[StateChange]) -> d
         "line": line,
         "line_title": _axis(view, line),
         "line_text": _line_text(view, service, line),
-        "line_marks": [times.short(at, view.now, view.zone)[:-3] for at in (line.began, middle, line.ended)],
+        "line_marks": [_mark(view, line, at) for at in (line.began, middle, line.ended)],
         "line_last": times.short(last, view.now, view.zone) if last and line.last_x is not None else "",
         "line_kept": _kept(view, service, line),
         "answers_text": _answers_text(view, service),
@@ -42,6 +43,12 @@ def _axis(view: View, line: Timeline) -> str:
     if n < 120:
         return view.texts("Last %(n)s minutes", n=n)
     return view.texts("Last %(n)s hours", n=n // 60)
+
+
+def _mark(view: View, line: Timeline, at: Instant) -> str:
+    """A time on the axis; with its day where the axis is longer than one."""
+    minute = times.minute(at, view.zone)
+    return minute if line.ended - line.began < _DAY else f"{times.day(at, view.zone)[5:]} {minute}"
 
 
 def _line_text(view: View, service: Service, line: Timeline) -> str:

@@ -42,6 +42,11 @@ def clock(at: Instant, zone: tzinfo) -> str:
     return to_datetime(at).astimezone(zone).strftime("%H:%M:%S")
 
 
+def minute(at: Instant, zone: tzinfo) -> str:
+    """`14:32`."""
+    return to_datetime(at).astimezone(zone).strftime("%H:%M")
+
+
 def day(at: Instant, zone: tzinfo) -> str:
     """`2026-07-30`."""
     return to_datetime(at).astimezone(zone).strftime("%Y-%m-%d")
