@@ -21,6 +21,8 @@ const tints = new WeakMap();
 let askedAt = -Infinity;
 /** Of the next question for rows; -1 while one is under way. */
 let rowsTimer = 0;
+/** Done when the rows that were asked for last are shown. */
+let rowsShown = Promise.resolve();
 let countsAt = -Infinity;
 let countsTimer = 0;
 let areCountsOld = false;
@@ -68,7 +70,9 @@ function countsSoon() {
  * Ask for the rows that may have changed and show them where they are. One question at a time, so that no older answer comes
  * after a newer one; what failed is asked again while the stream is open, and by the resync after a cut.
  */
-async function refreshRows() {
+const refreshRows = () => (rowsShown = askRows());
+
+async function askRows() {
   window.clearTimeout(rowsTimer);
   rowsTimer = -1;
   const ids = [...dirty].slice(0, MOST_IDS);
@@ -185,16 +189,19 @@ async function apply() {
   showKept();
   showPending();
   tell("taskdash:rows");
-  lookAtRows();
+  await lookAtRows();
 }
 
-function lookAtRows() {
+/** Ask for every row, after what is under way; done when they are shown. */
+async function lookAtRows() {
   rows().forEach((row) => dirty.add(idOf(row)));
-  if (rowsTimer >= 0 && dirty.size) void refreshRows();
+  await rowsShown;
+  if (dirty.size) void refreshRows();
+  await rowsShown;
 }
 
 async function lookAtAll() {
-  lookAtRows();
+  await lookAtRows();
   countsAt = -Infinity;
   if (countsTimer >= 0) await refreshCounts();
   else areCountsOld = true;
@@ -202,7 +209,7 @@ async function lookAtAll() {
 
 function lookNowAndThen() {
   if (document.hidden || link.state !== "live") return;
-  lookAtRows();
+  void lookAtRows();
   countsSoon();
 }
 

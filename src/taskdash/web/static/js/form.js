@@ -9,6 +9,11 @@ const GONE = new Set([403, 404]);
 const toasts = /** @type {HTMLElement} */ (document.getElementById("toasts"));
 let toastTimer = 0;
 
+/** Done when what the last wish changed is shown. @type {Promise<unknown>} */
+let shown = Promise.resolve();
+/** Wait for that before a version is read from the page: one's own change is not somebody else's. */
+export const settled = () => shown;
+
 /** Look again at what an action may have changed. @type {() => Promise<unknown>} */
 let lookAgain = reload;
 
@@ -124,7 +129,7 @@ function onSubmit(event) {
   if (pressed.hasAttribute("data-is-busy")) return;
   const body = new URLSearchParams(/** @type {any} */ (new FormData(form, button)));
   const url = button?.getAttribute("formaction") ?? form.getAttribute("action") ?? here();
-  void send({ form, pressed, url, body, key: newKey() });
+  shown = send({ form, pressed, url, body, key: newKey() });
 }
 
 /**
@@ -134,7 +139,7 @@ function onSubmit(event) {
 export function act(url, fields, pressed) {
   const form = document.createElement("form");
   const body = new URLSearchParams({ ...fields, next: here() });
-  void send({ form, pressed: pressed ?? form, url, body, key: newKey() });
+  shown = send({ form, pressed: pressed ?? form, url, body, key: newKey() });
 }
 
 /** Begin to send forms ourselves. */

@@ -2,7 +2,7 @@
 // the top bar. Off while somebody types, while a dialog is open, and where single keys are switched off; Ctrl K always works.
 
 import { ask, here, word } from "./ask.js";
-import { act, sayDone } from "./form.js";
+import { act, sayDone, settled } from "./form.js";
 import * as palette from "./palette.js";
 
 const CURSOR = "data-is-cursor";
@@ -77,7 +77,8 @@ function tick(row) {
 }
 
 /** The chosen act on what is selected, else on the row at the cursor, else on the task of this page. @param {string} name */
-function perform(name) {
+async function perform(name) {
+  await settled();
   const row = current();
   if (ticked().length && press(`.foot [data-act="${name}"]`)) return;
   if (rows().length && !row) return;
