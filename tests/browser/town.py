@@ -68,8 +68,8 @@ def _services(now: int) -> list[Service]:
             name=name,
             state=state,  # type: ignore[arg-type]
             evidence=_EVIDENCE[state],
-            since=now - seconds(219),
-            last_beat_at=now - seconds(250),
+            since=now - seconds(221),
+            last_beat_at=now - seconds(252),
             last_known="up" if state == "unknown" else "",
             beat_bits=(1 << 30) - 1,
             beat_known=(1 << 30) - 1,
@@ -142,7 +142,7 @@ def _incident(now: int) -> Incident:
         id="in-206",
         kind="down",
         cause="nsq",
-        opened_at=now - seconds(219),
+        opened_at=now - seconds(221),
         sentence="计费结算 is down.",
         evidence=_EVIDENCE["down"],
         next_reminder_at=now + seconds(600),
@@ -175,7 +175,7 @@ def _history(now: int) -> list[NewEvent]:
             evidence="月结，盯到收盘",
         ),
         NewEvent(
-            at=now - seconds(219),
+            at=now - seconds(221),
             kind="service.state",
             subject_type="service",
             subject_id="billing",
@@ -184,7 +184,7 @@ def _history(now: int) -> list[NewEvent]:
             evidence=_EVIDENCE["down"],
         ),
         NewEvent(
-            at=now - seconds(219), kind="incident.opened", subject_type="incident", subject_id="in-206", evidence="billing"
+            at=now - seconds(221), kind="incident.opened", subject_type="incident", subject_id="in-206", evidence="billing"
         ),
     ]
 
