@@ -22,7 +22,8 @@ class Visitor:
         )
 
     async def rows(self) -> list[str]:
-        """Ids of the tasks on the board, in their order."""
+        """Ids of the tasks on the board, in their order; all of them, also when the page is still on its way."""
+        await self.page.wait_for_load_state()
         return [str(await box.get_attribute("value")) for box in await self.page.locator("input[name=ids]").all()]
 
     async def is_told(self, text: str) -> str:
