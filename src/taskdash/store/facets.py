@@ -126,5 +126,9 @@ def _states(conn: Connection) -> dict[str, int]:
 
 
 def _largest(found: Mapping[str, int]) -> list[Bucket]:
-    ordered = heapq.nsmallest(LARGEST, ((-n, value) for value, n in found.items()))
-    return [Bucket(value, -n) for n, value in ordered if n < 0]
+    """The largest, equal ones by name: of thousands with one task each only the names are compared."""
+    least = heapq.nlargest(LARGEST, found.values())[-1:]
+    larger = [value for value, n in found.items() if n > least[0]]
+    equal = heapq.nsmallest(LARGEST - len(larger), (value for value, n in found.items() if n == least[0]))
+    ordered = sorted(larger, key=lambda value: (-found[value], value)) + equal
+    return [Bucket(value, found[value]) for value in ordered if found[value] > 0]

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
+from msgspec import structs
 from sqlalchemy import Connection, Select, and_, case, func, not_, or_, select
 
 from taskdash.model.instants import Instant
 from taskdash.store.tables import services, tasks
 from taskdash.store.task_filters import Filters
-from taskdash.store.task_page import CAP, alone, number
+from taskdash.store.task_page import CAP, alone, count, number
 from taskdash.store.task_terms import IS_ADRIFT, Part, Row, by_index, is_blind, is_listed, risk_parts, terms
 
 c, s = tasks.c, services.c
@@ -20,23 +21,34 @@ def at_risk_and_stale(conn: Connection, wanted: Filters, now: Instant) -> tuple[
     """Both up to the cap, under filters that ask for neither; None: they are to be counted one by one."""
     if wanted.gone or wanted.at_risk is not None or wanted.stale is not None:
         return None
-    *others, ill = risk_parts(conn, wanted, now)
+    failed, *others, ill = risk_parts(conn, wanted, now)
     found = terms(conn, wanted, now)
     fewest = min((term.rows for term in found if term.leads and term.rows is not None), default=MOST)
     if not found or ill.rows > min(MOST, 4 * fewest):
         return None
     tests = [is_listed(wanted), *(term.where for term in found)]
-    return _together(conn, tests, others, ill, now)
+    at_risk, stale = _on_ill_services(conn, tests, [failed, *others], ill, now)
+    at_risk += _failed(conn, wanted, now)
+    for index, part in enumerate(others):
+        if at_risk <= CAP:
+            at_risk += number(conn, alone(part, tests, [failed, *others[:index]], c.pk), CAP + 1)
+    return min(at_risk, CAP + 1), min(stale, CAP + 1)
 
 
-def _together(conn: Connection, tests: Sequence[Row], others: Sequence[Part], ill: Part, now: Instant) -> tuple[int, int]:
+def _failed(conn: Connection, wanted: Filters, now: Instant) -> int:
+    """Counters know them under many filters."""
+    is_left_out = wanted.status and "failed" not in wanted.status
+    return 0 if is_left_out else count(conn, structs.replace(wanted, status=("failed",)), now)
+
+
+def _on_ill_services(
+    conn: Connection, tests: Sequence[Row], others: Sequence[Part], ill: Part, now: Instant
+) -> tuple[int, int]:
+    """Those at risk by their service alone, and all that are stale."""
     blind = c.service_id.in_(select(s.id).where(is_blind(now)))
     is_only_ill = not_(or_(*(part.where for part in others)))
     columns: list[Any] = [func.count(case((is_only_ill, 1))), func.count(case((blind, 1)))]
     query: Select[Any] = select(*columns).where(ill.where, *tests)
     at_risk, stale = conn.execute(by_index(query, ill.index)).one()
-    for index, part in enumerate(others):
-        if at_risk <= CAP:
-            at_risk += number(conn, alone(part, tests, others[:index], c.pk), CAP + 1)
     drifting = by_index(select(c.pk).where(and_(IS_ADRIFT, not_(blind)), *tests), "tasks_adrift")
-    return min(at_risk, CAP + 1), min(stale + number(conn, drifting, CAP + 1), CAP + 1)
+    return at_risk, stale + number(conn, drifting, CAP + 1)

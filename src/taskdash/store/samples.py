@@ -37,23 +37,31 @@ class Sample:
         self.is_cut = len(self.rows) > CAP or sum(part.rows for part in parts) > CAP
         """There are more rows than these."""
         self._states: dict[str, tuple[str, bool]] | None = None
+        self._counts: dict[int, Counter[str]] = {}
 
     def counts(self, name: str) -> Mapping[str, int]:
         """Rows by value of one facet."""
-        found = Counter(map(itemgetter(self._columns.index(_OF_FACET[name])), self.rows))
-        if name != "liveness":
-            return found
+        found = self._by_column(self._columns.index(_OF_FACET[name]))
+        return self._by_state(found) if name == "liveness" else found
+
+    def _by_column(self, index: int) -> Counter[str]:
+        if index not in self._counts:
+            self._counts[index] = Counter(map(itemgetter(index), self.rows))
+        return self._counts[index]
+
+    def _by_state(self, found: Counter[str]) -> Mapping[str, int]:
+        """Rows by the state of their service: of the many that are up only what the others leave."""
         states: Counter[str] = Counter()
         known = self._services(found)
-        for service_id, n in found.items():
-            if service_id:
-                states[known[service_id][0] if service_id in known else "up"] += n
-        return states
+        for service_id in known.keys() & found.keys():
+            states[known[service_id][0]] += found[service_id]
+        up = len(self.rows) - found.get("", 0) - states.total()
+        return states + Counter(up=up)
 
     def numbers(self) -> dict[str, int]:
         """How many are at risk, unowned, stale, should run (SPEC 6, 3)."""
         absent = set(self._conn.execute(absent_users(self._now)).scalars())
-        known = self._services({row[1] for row in self.rows})
+        known = self._services(self._by_column(_WHOLE.index(c.service_id)))
         at_risk = unowned = stale = should_run = 0
         for status, service_id, user, _group, schedule, adrift in self.rows:
             state, is_blind = known.get(service_id, ("", False))

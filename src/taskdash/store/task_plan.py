@@ -89,7 +89,7 @@ def ways(asked: Asked, sort: Sort, limit: int) -> Iterator[Way]:
 
 def _by_lead(asked: Asked, sort: Sort, limit: int, term: Term, lead: Lead) -> Iterator[Way]:
     rows = term.rows or 0
-    if (lead.order,) == sort.columns:
+    if not sort.columns or (lead.order,) == sort.columns:
         each = _each(asked, lead.index, None)
         met = min(limit * rows / max(asked.passing, 0.5), rows)
         yield Way(met * each + each, lead.index, each, True, lead, term)
