@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal_co
 
 from taskdash.model.instants import Instant
 from taskdash.rules.risk import BLIND, ILL
-from taskdash.store import counters, search, sqlite
+from taskdash.store import counters, hot, search, sqlite
 from taskdash.store.grams import words
 from taskdash.store.tables import services, tasks, users
 from taskdash.store.task_filters import NONE, Filters, Visible
@@ -97,12 +97,12 @@ def unowned(conn: Connection) -> Term:
 
 def should_run(conn: Connection) -> Term:
     """Tasks that should run and do not."""
-    return Term(SHOULD_RUN, _counted(conn, "tasks_should_run", SHOULD_RUN), (Lead("tasks_should_run", SHOULD_RUN, "id"),))
+    return Term(SHOULD_RUN, _counted(conn, _COUNT_SHOULD_RUN), (Lead("tasks_should_run", SHOULD_RUN, "id"),))
 
 
 def adrift(conn: Connection) -> Term:
     """Tasks whose connection is gone."""
-    return Term(IS_ADRIFT, _counted(conn, "tasks_adrift", IS_ADRIFT), (Lead("tasks_adrift", IS_ADRIFT, "id"),))
+    return Term(IS_ADRIFT, _counted(conn, _COUNT_ADRIFT), (Lead("tasks_adrift", IS_ADRIFT, "id"),))
 
 
 def on_services(conn: Connection, condition: Row) -> Term:
@@ -233,10 +233,18 @@ IS_UNOWNED: Row = c.user == literal_column("''")
 SHOULD_RUN: Row = c.schedule == literal_column("'should_run'")
 
 
-def _counted(conn: Connection, index: str, condition: Row) -> int:
+def _counting(condition: Row, index: str) -> Select[Any]:
     """Rows that have an index of their own are counted by it, as far as it matters."""
-    some = Part(condition, index, 0).pks.limit(MOST_COUNTED).subquery()
-    return int(conn.execute(select(func.count()).select_from(some)).scalar_one())
+    some = Part(condition, index, 0).pks.limit(literal_column(str(MOST_COUNTED))).offset(literal_column("0")).subquery()
+    return select(func.count()).select_from(some)
+
+
+_COUNT_SHOULD_RUN = _counting(SHOULD_RUN, "tasks_should_run")
+_COUNT_ADRIFT = _counting(IS_ADRIFT, "tasks_adrift")
+
+
+def _counted(conn: Connection, counting: Select[Any]) -> int:
+    return int(hot.rows(conn, counting)[0][0])
 
 
 def _service_part(conn: Connection, condition: Row) -> Part:
@@ -255,7 +263,7 @@ def absent_users(now: Instant) -> Select[Any]:
 
 
 def _stale(conn: Connection, now: Instant) -> list[Part]:
-    adrift_ = Part(IS_ADRIFT, "tasks_adrift", _counted(conn, "tasks_adrift", IS_ADRIFT))
+    adrift_ = Part(IS_ADRIFT, "tasks_adrift", _counted(conn, _COUNT_ADRIFT))
     return [adrift_, _service_part(conn, is_blind(now))]
 
 
@@ -264,8 +272,8 @@ def risk_parts(conn: Connection, wanted: Filters, now: Instant) -> list[Part]:
     held = [] if wanted.user == (NONE,) else [_absent_part(conn, now)]
     return [
         Part(IS_FAILED, "tasks_failed", counters.of_status(conn, ["failed"])),
-        Part(SHOULD_RUN, "tasks_should_run", _counted(conn, "tasks_should_run", SHOULD_RUN)),
-        Part(IS_ADRIFT, "tasks_adrift", _counted(conn, "tasks_adrift", IS_ADRIFT)),
+        Part(SHOULD_RUN, "tasks_should_run", _counted(conn, _COUNT_SHOULD_RUN)),
+        Part(IS_ADRIFT, "tasks_adrift", _counted(conn, _COUNT_ADRIFT)),
         *held,
         _service_part(conn, or_(s.state.in_(sorted(ILL | BLIND)), s.fresh_until < now)),
     ]
