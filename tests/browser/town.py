@@ -191,7 +191,11 @@ def _history(now: int) -> list[NewEvent]:
 
 def _letter(now: int, n: int) -> DeadLetter:
     body = (b'{"id": 133}', HOSTILE.encode() * 40, b"\xff\xfe\x00")[n]
-    reason = ("id: expected str, got int", "the body is not JSON", "the body is not UTF-8")[n]
+    reason = (
+        "id: expected `str`, got `int`",
+        "the body is not valid JSON: JSON is malformed: invalid character (byte 0)",
+        "the body is not valid UTF-8 at byte 0",
+    )[n]
     return DeadLetter(
         at=now - seconds(600 * n), topic="taskdash.services", reason=reason, body=body, size_bytes=len(body), sender="10.0.3.44"
     )

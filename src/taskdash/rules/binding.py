@@ -150,8 +150,12 @@ def _past(name: str) -> Refused:
 def _if_current(task: Task, seen: int | None) -> Refused | None:
     if seen is None or seen == task.version:
         return None
-    sentence = f"the binding has changed: you saw version {seen}, it is {task.version}"
-    return Refused("old", sentence, holder=task.user, since=task.user_since)
+    return Refused(
+        "old",
+        f"the binding has changed: you saw version {seen}, it is {task.version}",
+        holder=task.user,
+        since=task.user_since,
+    )
 
 
 def _may_assign(task: Task, actor: Actor, wish: Wish) -> Refused | None:

@@ -1,16 +1,13 @@
 """The sentences that say why a state or an incident is what it is (SPEC 3, 7): every template, in English and in Chinese.
 
-`say` renders English, which is what is stored; `translate` reads such a sentence back by the same templates and says it in
-Chinese. A text that no template made (the error of a url, an operator's reason) stays as it is.
+`say` renders English, which is what is stored; `rules.reading_back` reads such a sentence back by the same templates, to say
+it in Chinese.
 """
 
-import re
 from typing import Any
 
 from taskdash.model.instants import Instant, to_rfc3339
 
-MOST_CHARACTERS = 1_500
-"""Longer texts are not read back: the patterns would take too long over a hostile one."""
 TEMPLATES: dict[str, tuple[str, str]] = {
     # silence: how long nothing was heard
     "no_beat": ("no beat for {gap}, the last was sent at {at}", "已 {gap}没有心跳，上一次发于 {at}"),
@@ -156,42 +153,3 @@ def duration(length: int) -> str:
             both = {"d": "d_h", "h": "h_min", "min": "min_s"}[large]
             return say(both, n=n, m=m) if m else say(large, n=n)
     return say("s", n=whole)
-
-
-def translate(english: str, language: str) -> str:
-    """A stored sentence in the reader's language (`zh…`, else as it is)."""
-    if not language.startswith("zh") or len(english) > MOST_CHARACTERS:
-        return english
-    for pattern, chinese in _PATTERNS:
-        if found := pattern.fullmatch(english):
-            return chinese.format(**{name: translate(text, language) for name, text in found.groupdict().items()})
-    return english
-
-
-_NARROW = {
-    "n": r"\d+",
-    "m": r"\d+",
-    "silent": r"\d+",
-    "all": r"\d+",
-    "at": r"[0-9T:.Z-]+",
-    "since": r"[0-9T:.Z-]+",
-    "started": r"[0-9T:.Z-]+",
-}
-
-
-def _pattern(english: str) -> re.Pattern[str]:
-    """A template as a pattern; its first letter may be a capital."""
-    parts = re.split(r"\{(\w+)\}", english)
-    pattern = re.escape(parts[0])
-    if english[0].islower():
-        pattern = f"[{english[0].upper()}{english[0]}]" + re.escape(parts[0][1:])
-    for name, text in zip(parts[1::2], parts[2::2], strict=True):
-        pattern += f"(?P<{name}>{_NARROW.get(name, '.*?')})" + re.escape(text)
-    return re.compile(pattern, re.DOTALL)
-
-
-# The template with the most words of its own first, because a short one can be read into a long sentence.
-_PATTERNS = [
-    (_pattern(english), chinese)
-    for english, chinese in sorted(TEMPLATES.values(), key=lambda pair: len(re.sub(r"\{\w+\}", "", pair[0])), reverse=True)
-]

@@ -89,4 +89,5 @@ def _wrong_field(text: str) -> BadField:
 
 
 def _plain(text: str) -> str:
-    return text[:1].lower() + text[1:].rstrip(".")
+    is_name = text[:2].isupper()  # "JSON is malformed"
+    return (text if is_name else text[:1].lower() + text[1:]).rstrip(".")

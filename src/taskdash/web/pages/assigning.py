@@ -72,7 +72,7 @@ async def assign(request: HtmlRequest, web: Web, identity: Identity) -> Html:
     except (TaskDashError, ValueError) as error:
         said = sentences.sentence(view, error) if isinstance(error, TaskDashError) else view.texts("That did not work")
         return await _form(request, web, view, identity.actor, fields, said)
-    if wrong := _wrong_for_all(results):
+    if wrong := _wrong_for_all(view, results):
         return await _form(request, web, view, identity.actor, fields, wrong)
     if any(result.error for result in results):
         return _told(request, view, results, first(fields, "next"))
@@ -91,11 +91,10 @@ def _wish(view: View, fields: Fields) -> Wish:
     )
 
 
-def _wrong_for_all(results: Sequence[Result]) -> str:
+def _wrong_for_all(view: View, results: Sequence[Result]) -> str:
     """The one sentence when the form itself is wrong, and so nothing was done."""
-    errors = [result.error for result in results]
-    wrong = errors[0] if errors else None
-    return wrong.detail if isinstance(wrong, BadField) and all(isinstance(each, BadField) for each in errors) else ""
+    wrong = [result.error for result in results if isinstance(result.error, BadField)]
+    return sentences.sentence(view, wrong[0]) if wrong and len(wrong) == len(results) else ""
 
 
 def _done(view: View, wish: Wish, n: int) -> str:

@@ -79,7 +79,7 @@ async def values_of(web: Web, actor: Actor, view: View, pairs: Pairs, shown: fro
         query = Query.of_pairs(pairs)
         wanted, order, limit = filters_of(query, actor, web.visibility), order_of(query, RISK), query.limit()
     except TaskDashError as wrong:
-        query, pairs, error = Query({}), [], wrong.detail
+        query, pairs, error = Query({}), [], view.texts.told(wrong.detail)
         wanted, order, limit = filters_of(query, actor, web.visibility), Order(RISK), SIZES[0]
 
     def read(conn: Connection) -> Read:

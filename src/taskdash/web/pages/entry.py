@@ -62,7 +62,7 @@ def _why_not(view: View, error: TaskDashError) -> str:
         return texts("User name or password is wrong. After some tries in a row you will have to wait.")
     if isinstance(error, TooMany):
         return texts("Too many tries; wait %(n)s s.", n=int(error.extra.get("retry_after_s") or 1))
-    return error.detail
+    return texts.told(error.detail)
 
 
 @page_post("/logout", opt={"action": "see"})

@@ -22,7 +22,7 @@ from taskdash.web.context import Web
 from taskdash.web.pages import links, snippets, words
 from taskdash.web.pages.frame import Html, HtmlRequest, html, page_get, view_of
 from taskdash.web.pages.render import View
-from taskdash.web.pages.texts import mark
+from taskdash.web.pages.texts import Texts, mark
 
 PATH = "/start"
 _LISTENERS = (
@@ -54,7 +54,7 @@ async def _show(request: HtmlRequest, web: Web, view: View, actor: Actor) -> Htm
         "programs": snippets.languages(way),
         "needs_token": not way.pub,
         "run_line": f'TASKDASH_URL={way.origin} taskdash run --id nightly --name "Nightly job" -- ./nightly.sh',
-        "inputs": _inputs(request, web),
+        "inputs": _inputs(request, web, view.texts),
         "arrived": arrived,
         **_first(view, actor, arrived),
     }
@@ -85,7 +85,7 @@ def _first(view: View, actor: Actor, arrived: Arrived) -> dict[str, Any]:
     }
 
 
-def _inputs(request: HtmlRequest, web: Web) -> list[dict[str, Any]]:
+def _inputs(request: HtmlRequest, web: Web, texts: Texts) -> list[dict[str, Any]]:
     """Every way in, where it listens, and whether it works."""
     host = request.headers.get("host", "")
     parts = {part.name: part for part in web.parts}
@@ -94,10 +94,12 @@ def _inputs(request: HtmlRequest, web: Web) -> list[dict[str, Any]]:
     for name, text in _LISTENERS:
         address = snippets.reachable(web.addresses.get(name, ""), host) or (host if name == "http" else "")
         if address:
-            told = [one.reason for one in (parts.get(name), inputs.get(name)) if one and one.reason]
-            found.append({"text": text, "name": "", "address": address, "reason": told[0] if told else ""})
-    nodes = [one for name, one in inputs.items() if name.startswith("nsqd:")]
-    return found + [{"text": "", "name": "nsqd", "address": n.name.removeprefix("nsqd:"), "reason": n.reason} for n in nodes]
+            why = [one.reason for one in (parts.get(name), inputs.get(name)) if one and one.reason]
+            found.append({"text": text, "name": "", "address": address, "reason": texts.told(why[0]) if why else ""})
+    for node in [one for name, one in inputs.items() if name.startswith("nsqd:")]:
+        address = node.name.removeprefix("nsqd:")
+        found.append({"text": "", "name": "nsqd", "address": address, "reason": texts.told(node.reason)})
+    return found
 
 
 ROUTES: list[HTTPRouteHandler] = [start]

@@ -128,7 +128,7 @@ async def history(request: HtmlRequest, web: Web, identity: Identity) -> Html:
     try:
         asked = asked_of(Query.of_pairs(pairs), view.now, web.zone)
     except TaskDashError as wrong:
-        error, pairs = wrong.detail, []
+        error, pairs = view.texts.told(wrong.detail), []
         asked = asked_of(Query({}), view.now, web.zone)
     found = await web.db.read(lambda conn: _read(conn, asked, actor, web, view.now))
     return html(request, view, "history.html", _values(view, pairs, asked, found) | {"error": error}, 422 if error else 200)

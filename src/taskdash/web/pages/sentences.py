@@ -28,8 +28,7 @@ def problem(view: View, error: TaskDashError) -> tuple[str, str]:
     if isinstance(error, NotFound | UnknownTask):
         return texts("Not found"), texts("It is not there, or you may not see it.")
     if isinstance(error, Forbidden):
-        why = texts("You may see this, but not do it.")
-        return texts("Not allowed"), f"{why} {error.detail}"
+        return texts("Not allowed"), " ".join([texts("You may see this, but not do it."), _whole(texts, error)])
     return texts("That did not work"), sentence(view, error)
 
 
@@ -47,7 +46,14 @@ def sentence(view: View, error: TaskDashError, task_id: str = "") -> str:
         return texts("This page is out of date; look again and repeat it.")
     if isinstance(error, TooMany):
         return texts("Too many tries; wait %(n)s s.", n=int(error.extra.get("retry_after_s") or 1))
-    return f"{task_id}: {error.detail}" if task_id else error.detail
+    said = _whole(texts, error) if isinstance(error, Forbidden) else texts.told(error.detail)
+    return texts("%(id)s: %(why)s", id=task_id, why=said) if task_id else said
+
+
+def _whole(texts: Texts, error: Forbidden) -> str:
+    """What an error says, as a whole sentence."""
+    said = texts.told(error.detail)
+    return texts("%(sentence)s.", sentence=said[:1].upper() + said[1:])
 
 
 def _lost(view: View, error: Conflict, task_id: str) -> str:
@@ -55,7 +61,7 @@ def _lost(view: View, error: Conflict, task_id: str) -> str:
     who, since = holder.get("user") or "", holder.get("since")
     if not who:
         changed = texts("%(id)s was changed meanwhile; nothing was done.", id=task_id)
-        return changed if task_id and "task" in error.extra else error.detail
+        return changed if task_id and "task" in error.extra else texts.told(error.detail)
     if since is None:
         return texts("%(id)s belongs to %(who)s; nothing was changed.", id=task_id, who=who)
     ago = times.ago(texts, parse_rfc3339(since), view.now)

@@ -134,7 +134,10 @@ def _sight(view: View, service: Service, around: Surroundings) -> str:
     if source is not None and not source.healthy:
         since = times.short(source.since, view.now, view.zone)
         return texts(
-            "TaskDash cannot hear %(source)s since %(since)s: %(reason)s", source=source.name, since=since, reason=source.reason
+            "TaskDash cannot hear %(source)s since %(since)s: %(reason)s",
+            source=source.name,
+            since=since,
+            reason=texts.told(source.reason),
         )
     if service.state == "up":
         return ""

@@ -37,7 +37,7 @@ async def set_shift(request: HtmlRequest, web: Web, identity: Identity) -> Html:
         return await _form(request, web, view, identity.actor, fields, sentences.sentence(view, error))
     wrong = next((result.error for result in results if isinstance(result.error, BadField)), None)
     if wrong:
-        return await _form(request, web, view, identity.actor, fields, wrong.detail)
+        return await _form(request, web, view, identity.actor, fields, sentences.sentence(view, wrong))
     done, plural = sum(result.error is None for result in results), view.texts.plural
     if until is None:
         said = plural("%(n)s task has no end now.", "%(n)s tasks have no end now.", done)

@@ -5,15 +5,19 @@ no compiled file can be older than its source. A test fails on a key that is mis
 """
 
 import gettext
+import re
 from functools import cache
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from taskdash.rules import evidence
+from taskdash.rules import evidence, reading_back, roles
 
 LOCALE = Path(__file__).parent.parent / "locale"
 CHINESE = LOCALE / "zh_CN" / "LC_MESSAGES"
+REFUSALS = CHINESE / "refusals.po"
+"""Its keys are sentences of the code that screens read back: what errors say, and reasons that are stored."""
+_VALUE = re.compile(r"%\((\w+)\)s")
 LANGUAGES = {"zh-CN": "中文", "en": "English"}
 _TONGUES = {"zh": "zh-CN", "en": "en"}
 
@@ -26,18 +30,18 @@ def mark(text: str) -> str:
 class Texts:
     """One language: `texts("%(n)s min", n=3)`, and `texts.plural` where the number changes the words."""
 
-    def __init__(self, language: str, catalogue: gettext.NullTranslations) -> None:
+    def __init__(
+        self, language: str, catalogue: gettext.NullTranslations, told: reading_back.Read = lambda sentence: sentence
+    ) -> None:
         self.language = language
         self.catalogue = catalogue
+        self.told = told
+        """A sentence that TaskDash itself wrote, stored or of an error, in this language."""
 
     def __call__(self, key: str, **values: Any) -> str:
         """The text of `key`, with `%(name)s` filled in."""
         text = self.catalogue.gettext(key)
         return text % values if values else text
-
-    def told(self, sentence: str) -> str:
-        """A stored sentence of liveness and incidents, in this language."""
-        return evidence.translate(sentence, self.language)
 
     def plural(self, one: str, many: str, n: int, **values: Any) -> str:
         """The form for `n`, which the text may name as `%(n)s`."""
@@ -51,17 +55,31 @@ def load(language: str) -> Texts:
         return Texts(language, gettext.NullTranslations())
     from babel.messages.catalog import Catalog
     from babel.messages.mofile import write_mo
-    from babel.messages.pofile import read_po
 
-    whole = Catalog(locale="zh_CN")
+    whole, refusals = Catalog(locale="zh_CN"), []
     for path in sorted(CHINESE.glob("*.po")):
-        with path.open("rb") as source:
-            for message in read_po(source, locale="zh_CN"):
-                whole.add(message.id, message.string)
+        for key, text in _messages(path):
+            whole.add(key, text)
+            if path == REFUSALS and key:
+                refusals.append((_template(str(key)), _template(text.replace("{", "{{").replace("}", "}}"))))
     compiled = BytesIO()
     write_mo(compiled, whole)
     compiled.seek(0)
-    return Texts(language, gettext.GNUTranslations(compiled))
+    catalogue = gettext.GNUTranslations(compiled)
+    named = [(role, catalogue.gettext(role)) for role in roles.ROLES]
+    return Texts(language, catalogue, reading_back.reader([*evidence.TEMPLATES.values(), *refusals, *named]))
+
+
+def _messages(path: Path) -> list[tuple[Any, Any]]:
+    """(key, text) of one file."""
+    from babel.messages.pofile import read_po
+
+    with path.open("rb") as source:
+        return [(message.id, message.string) for message in read_po(source, locale="zh_CN")]
+
+
+def _template(text: str) -> str:
+    return _VALUE.sub(r"{\1}", text)
 
 
 def chosen(cookie: str, setting: str, accept: str) -> str:

@@ -88,7 +88,7 @@ def _refused(texts: Texts, error: TaskDashError) -> str:
         return texts("This wall has no valid token. Open /wall#<token> with a token that can only read, or sign in.")
     if isinstance(error, Forbidden):
         return texts("This token may change things. A wall wants one that can only read: role viewer, or the scope read.")
-    return error.detail
+    return texts.told(error.detail)
 
 
 def _texts_of(request: HtmlRequest, identity: Identity | None) -> Texts:
