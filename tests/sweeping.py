@@ -43,6 +43,11 @@ class Collector:
         await self.db.write(lambda conn: services.save(conn, [service]))
         return await self.service(service_id)
 
+    async def register_many(self, urls: dict[str, str], **fields: Any) -> list[Service]:
+        known = [a_service(id=key, url=url, collect_at=self.clock.now(), **fields) for key, url in urls.items()]
+        await self.db.write(lambda conn: services.save(conn, known))
+        return [found for n in range(0, len(known), 500) for found in await self.services(*list(urls)[n : n + 500])]
+
     async def service(self, service_id: str) -> Service:
         return (await self.services(service_id))[0]
 
@@ -72,14 +77,14 @@ class Collector:
             for _ in range(3):
                 await self.db.read(lambda conn: conn.exec_driver_sql("SELECT 1").scalar())
 
-    async def until_collected(self, *ids: str) -> list[Service]:
+    async def until_collected(self, *ids: str, deadline_s: float = 20.0) -> list[Service]:
         """Until each of these was answered or failed, and that is stored."""
 
         async def collected() -> list[Service]:
             known = await self.services(*ids)
             return known if all(s.collected_at is not None for s in known) else []
 
-        return await self.until(collected)
+        return await self.until(collected, deadline_s=deadline_s)
 
 
 @asynccontextmanager

@@ -285,6 +285,31 @@ async def test_R45_a_tick_that_takes_long_is_a_stall_itself(db: Database, monkey
     assert monitor.ticker._lag.stalls == (Span(after(1), after(7)),)
 
 
+async def test_R9_a_look_that_takes_long_keeps_what_urls_answered_meanwhile(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(some: Sequence[Service]) -> dict[str, UrlAnswer]:
+        return {service.id: UrlAnswer(False, monitor.clock.now(), 1.0, "connection refused") for service in some}
+
+    monitor = Monitor(db, refuse)
+    await keep(db, heard(url="http://a.example/", last_beat_at=after(1), due_at=after(22)))
+    await monitor.step(22)
+    asking = monitor.ticker._asking
+    await eventually(lambda: "billing" in asking.answers)
+    rule = liveness.tick
+
+    async def slow(*rest: Any) -> Ticked:
+        monitor.clock.advance(2)
+        return await rule(*rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(liveness, "tick", slow)
+        await monitor.step(1)
+    assert monitor.ticker._lag.stalls
+    await monitor.step(1)
+    assert "billing" in asking.answers
+
+
 async def test_a_store_that_refuses_while_its_incident_is_written_is_told_later(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:

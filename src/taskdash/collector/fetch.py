@@ -73,26 +73,32 @@ class Fetcher:
             return answer
 
     @asynccontextmanager
-    async def asked(self, service: Service) -> AsyncIterator[Answer]:
-        """As `fetch`; inside, a big answer keeps its room, so that only few are in memory at once (RELIABILITY R14)."""
-        async with AsyncExitStack() as stack:
-            yield await self._timed(service, stack)
+    async def asked(self, service: Service, patience_s: float | None = None) -> AsyncIterator[Answer]:
+        """As `fetch`; inside, a big answer keeps its room, so that only few are in memory at once (RELIABILITY R14).
 
-    async def _timed(self, service: Service, stack: AsyncExitStack) -> Answer:
+        A url that has not begun to answer after `patience_s` is cut (None: it has the whole time).
+        """
+        async with AsyncExitStack() as stack:
+            yield await self._timed(service, stack, patience_s)
+
+    async def _timed(self, service: Service, stack: AsyncExitStack, patience_s: float | None) -> Answer:
         began = self._clock.now()
-        answer = await self._answer(service, stack)
+        answer = await self._answer(service, stack, patience_s)
         return structs.replace(answer, took_ms=(self._clock.now() - began) / MILLISECOND)
 
-    async def _answer(self, service: Service, stack: AsyncExitStack) -> Answer:
+    async def _answer(self, service: Service, stack: AsyncExitStack, patience_s: float | None) -> Answer:
+        began, whole_s = asyncio.get_running_loop().time(), self._bounds.whole_s
+        deadline = asyncio.timeout_at(began + min(patience_s or whole_s, whole_s))
+        room = Room(self._big, self._bounds.most_bytes, stack, deadline, began + whole_s)
         try:
-            async with asyncio.timeout(self._bounds.whole_s) as deadline:
-                room = Room(self._big, self._bounds.most_bytes, stack, deadline)
+            async with deadline:
                 return await Asking(self._session, service, self._bounds.most_tasks, self._decode, room).answer()
         except Exception as error:
             if not isinstance(error, _EXPECTED):
                 log.exception("asking the url of the service %s failed unexpectedly", service.id)
-            sentence = failures.sentence(error, self._bounds.whole_s)
-            return Answer(ok=False, url=service.url, method=service.method, error=sentence)
+            is_cut = deadline.expired() and not room.has_begun and (patience_s or whole_s) < whole_s
+            sentence = failures.sentence(error, whole_s)
+            return Answer(ok=False, url=service.url, method=service.method, error=sentence, is_cut=is_cut)
 
     async def _decode(self, body: bytes, content_type: str) -> Page:
         if len(body) <= _DECODED_ON_THE_LOOP_BYTES:

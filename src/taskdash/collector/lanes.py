@@ -1,12 +1,13 @@
-"""Whose turn it is to be asked: many at once, few an origin, the slow in a lane of their own. SPEC 4, RELIABILITY R13, R49.
+"""Whose turn it is to be asked: many at once, few an origin, the slow in lanes of their own. SPEC 4, RELIABILITY R9, R13, R49.
 
-Law: whoever waits for its origin or for the slow lane holds no place that another service could use. Liveness and people
-have a lane of their own, because a verdict does not wait for what hangs.
+Law: no url that hangs holds up one that answers. Who waits for its origin or for a lane of the slow holds no place that
+another could use; who has a place and has not begun to answer after `patience_s` gives it back and waits among the slow. What
+liveness and people ask has lanes of its own, because a verdict does not wait for what is only collected.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -17,52 +18,63 @@ SLOW_MS = 1_000.0
 
 
 class Limits(Struct, frozen=True):
-    """How much at once: `at_once` in all, of which a quarter is kept for what is urgent."""
+    """How much at once: `at_once` in all; an eighth for what is urgent, a quarter for the urgent that hang, `slow_lane` (at
+    most a quarter) for the others that are slow, and what is left for the rest."""
 
     at_once: int = 512
     an_origin: int = 4
     slow_lane: int = 128
+    patience_s: float = 1.0
+    """So long a url may take to begin its answer before it counts as slow."""
+
+
+class Turn(Struct, frozen=True, kw_only=True):
+    """What kind of turn somebody wants."""
+
+    urgent: bool
+    slow: bool
 
 
 class _Origin:
-    """The places of one scheme, host and port, and how many want one."""
+    """The places of one scheme, host and port, of which the slow have at most half; and how many want one."""
 
     def __init__(self, places: int) -> None:
         self.places = asyncio.Semaphore(places)
+        self.for_slow = asyncio.Semaphore(max(1, places // 2))
         self.wanted = 0
 
 
 class Lanes:
-    """Gives out turns, first come, first served."""
+    """Gives out turns, in each lane first come, first served."""
 
     def __init__(self, limits: Limits) -> None:
-        urgent = max(1, limits.at_once // 4)
+        urgent, quarter = max(1, limits.at_once // 8), max(1, limits.at_once // 4)
+        slow = max(1, min(limits.slow_lane, quarter))
+        places = {
+            Turn(urgent=False, slow=False): max(1, limits.at_once - urgent - quarter - slow),
+            Turn(urgent=False, slow=True): slow,
+            Turn(urgent=True, slow=False): urgent,
+            Turn(urgent=True, slow=True): quarter,
+        }
+        self._lanes = {turn: asyncio.Semaphore(count) for turn, count in places.items()}
         self._an_origin = limits.an_origin
-        self._urgent = asyncio.Semaphore(urgent)
-        self._usual = asyncio.Semaphore(max(1, limits.at_once - urgent))
-        self._slow = asyncio.Semaphore(max(1, min(limits.slow_lane, urgent)))
         self._origins: dict[str, _Origin] = {}
 
     @asynccontextmanager
-    async def turn(self, service: Service, *, urgent: bool = False) -> AsyncIterator[None]:
-        """Entered when the service may be asked; left when it has answered."""
-        async with self._origin(origin_of(service.url)):
-            if urgent:
-                async with self._urgent:
-                    yield
-            elif is_slow(service):
-                async with self._slow, self._usual:
-                    yield
-            else:
-                async with self._usual:
-                    yield
+    async def turn(self, url: str, turn: Turn) -> AsyncIterator[None]:
+        """Entered when the url may be asked; left when it has answered, or has had its turn."""
+        async with self._origin(origin_of(url), turn), self._lanes[turn]:
+            yield
 
     @asynccontextmanager
-    async def _origin(self, name: str) -> AsyncIterator[None]:
+    async def _origin(self, name: str, turn: Turn) -> AsyncIterator[None]:
         origin = self._origins.setdefault(name, _Origin(self._an_origin))
         origin.wanted += 1
         try:
-            async with origin.places:
+            async with AsyncExitStack() as stack:
+                if turn.slow:
+                    await stack.enter_async_context(origin.for_slow)
+                await stack.enter_async_context(origin.places)
                 yield
         finally:
             origin.wanted -= 1
@@ -70,9 +82,9 @@ class Lanes:
                 del self._origins[name]
 
 
-def is_slow(service: Service) -> bool:
-    """Its last answer failed or took more than a second."""
-    return service.collect_failures > 0 or (service.collect_took_ms or 0.0) > SLOW_MS
+def is_slow(service: Service, *, urgent: bool) -> bool:
+    """Its last answer took more than a second, or failed; one that was refused at once does not keep a verdict waiting."""
+    return (service.collect_took_ms or 0.0) > SLOW_MS or (not urgent and service.collect_failures > 0)
 
 
 def origin_of(url: str) -> str:

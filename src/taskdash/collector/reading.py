@@ -18,15 +18,28 @@ _ENCODINGS = frozenset({"", "identity", "gzip", "deflate", "br", "zstd"})
 
 
 class Room:
-    """How much the pages of one asking may still hold, decompressed."""
+    """How long one asking may still take, and how much its pages may still hold, decompressed.
 
-    def __init__(self, big: asyncio.Semaphore, most_bytes: int, stack: AsyncExitStack, deadline: asyncio.Timeout) -> None:
+    `deadline` ends it; from the first answer that begins, `whole_at` does (seconds of the loop's clock).
+    """
+
+    def __init__(
+        self, big: asyncio.Semaphore, most_bytes: int, stack: AsyncExitStack, deadline: asyncio.Timeout, whole_at: float
+    ) -> None:
         self._big = big
         self._most_bytes = most_bytes
         self._used = 0
         self._stack = stack
         self._deadline = deadline
+        self._whole_at = whole_at
+        self.has_begun = False
         self._is_big = False
+
+    def begin(self) -> None:
+        """The url answers, however slowly: it has its whole time now."""
+        if not self.has_begun:
+            self.has_begun = True
+            self._deadline.reschedule(self._whole_at)
 
     async def take(self, size: int) -> None:
         """Count `size` more bytes. Raises Failed past the limit."""

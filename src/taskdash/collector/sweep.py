@@ -16,7 +16,7 @@ from taskdash.actions import collection
 from taskdash.actions.collection import Result
 from taskdash.clock import Clock, every
 from taskdash.collector.fetch import Fetcher
-from taskdash.collector.lanes import Lanes, Limits
+from taskdash.collector.lanes import Lanes, Limits, Turn, is_slow
 from taskdash.errors import TaskDashError
 from taskdash.health import Parts
 from taskdash.model.instants import Instant, seconds
@@ -30,18 +30,34 @@ PART = "collector"
 LOOK_EVERY_S, WRITE_EVERY_S = 0.2, 1.0
 HOLD_S = 5.0
 """A service whose answer could not be stored is not asked again before that."""
+OWN_LAG_S = 0.25
+"""Cut later than it should be: that was TaskDash's own slowness, which says nothing of the url (RELIABILITY R10)."""
 MOST_NEW = 1_000
 MOST_IN_HAND = 100_000
 log = logging.getLogger(__name__)
 
 
 class _Errand(Struct, eq=False):
-    """One asking under way. `instead`: what overtook it while it waited for its turn."""
+    """One asking under way."""
 
     service: Service
-    task: "asyncio.Task[UrlAnswer] | None" = None
+    urgent: bool
+    hangs: bool = False
     has_turn: bool = False
-    instead: "asyncio.Task[UrlAnswer] | None" = None
+    task: "asyncio.Task[UrlAnswer] | None" = None
+
+    @property
+    def turn(self) -> Turn:
+        """The kind of turn it needs now."""
+        return Turn(urgent=self.urgent, slow=self.hangs or is_slow(self.service, urgent=self.urgent))
+
+
+class _CutError(Exception):
+    """The url had not begun to answer when its turn was over, of which TaskDash itself was `late_s` too late."""
+
+    def __init__(self, late_s: float) -> None:
+        super().__init__(late_s)
+        self.late_s = late_s
 
 
 class Sweep:
@@ -54,6 +70,7 @@ class Sweep:
         self._parts = parts
         self._zone = zone
         self._lanes = Lanes(limits)
+        self._patience_s = limits.patience_s
         self._errands: dict[Asked, _Errand] = {}
         self._tasks: set[asyncio.Task[UrlAnswer]] = set()
         self._results: list[Result] = []
@@ -111,27 +128,29 @@ class Sweep:
         return {_asked(result.service) for result in self._results}
 
     def _ask(self, service: Service, *, urgent: bool = False) -> "asyncio.Task[UrlAnswer]":
-        """One asking of a url at a time, whoever wants it; an urgent one overtakes one that waits for its turn."""
+        """One asking of a url at a time, whoever wants it; an urgent one takes the place of one that waits for its turn."""
         known = self._errands.get(_asked(service))
-        if known is not None and known.task is not None and (known.has_turn or not urgent):
-            return known.task
-        errand = _Errand(service)
-        errand.task = task = asyncio.create_task(self._run_errand(errand, urgent=urgent))
-        if known is not None:
-            known.instead = task
+        if known is not None and known.task is not None:
+            if known.has_turn or known.urgent or not urgent:
+                known.urgent = known.urgent or urgent
+                return known.task
+            known.task.cancel()  # nobody waits for what is not urgent
+        errand = _Errand(service, urgent, hangs=known is not None and known.hangs)
+        errand.task = task = asyncio.create_task(self._run_errand(errand))
         self._errands[_asked(service)] = errand
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _run_errand(self, errand: _Errand, *, urgent: bool) -> UrlAnswer:
+    async def _run_errand(self, errand: _Errand) -> UrlAnswer:
         service = errand.service
         try:
-            async with self._lanes.turn(service, urgent=urgent):
-                if errand.instead is not None:
-                    return await asyncio.shield(errand.instead)
-                errand.has_turn = True
-                return await self._collect(service)
+            while True:
+                try:
+                    return await self._in_turn(errand)
+                except _CutError as cut:
+                    errand.has_turn = False
+                    errand.hangs = cut.late_s < OWN_LAG_S
         except Exception as error:
             self._hold(service)
             log.exception("collecting the service %s failed unexpectedly", service.id)
@@ -140,9 +159,18 @@ class Sweep:
             if self._errands.get(_asked(service)) is errand:
                 del self._errands[_asked(service)]
 
-    async def _collect(self, service: Service) -> UrlAnswer:
-        at = self._clock.now()
-        async with self._fetcher.asked(service) as answer:
+    async def _in_turn(self, errand: _Errand) -> UrlAnswer:
+        turn = errand.turn
+        async with self._lanes.turn(errand.service.url, turn):
+            errand.has_turn = True
+            return await self._collect(errand.service, None if turn.slow else self._patience_s)
+
+    async def _collect(self, service: Service, patience_s: float | None) -> UrlAnswer:
+        at, loop = self._clock.now(), asyncio.get_running_loop()
+        began = loop.time()
+        async with self._fetcher.asked(service, patience_s) as answer:
+            if answer.is_cut:
+                raise _CutError(loop.time() - began - (patience_s or 0.0))
             telemetry.collections.inc()
             if not answer.ok:
                 telemetry.collect_failures.inc()

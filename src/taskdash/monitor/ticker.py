@@ -112,12 +112,15 @@ class Ticker:
 
     def _look_at_itself(self) -> None:
         self._lag.look()
-        if self._lag.stalls != self._known_stalls:
-            self._known_stalls = self._lag.stalls
-            self._asking.distrust()
+        self._distrust_after_a_stall()
         part = self._part(STORE)
         if part is not None and not part.ok:
             self._store_trouble = conditions.of_store(part.since, part.reason)
+
+    def _distrust_after_a_stall(self) -> None:
+        if self._lag.stalls != self._known_stalls:
+            self._known_stalls = self._lag.stalls
+            self._asking.distrust()
 
     def _follow(self) -> None:
         """What each input tells of itself, joined with what was known of it."""
@@ -137,8 +140,14 @@ class Ticker:
                 break
             sight = structs.replace(sight, crowds=ticked.crowds)
         if self._clock.now() - now > seconds(SLOW_S):
-            self._lag.note(now)
+            self._note_slow_look(now)
         self._asking.forget_old()
+
+    def _note_slow_look(self, began: Instant) -> None:
+        """The urls were asked beside it, so their answers hold: else a look at thousands that hang would undo each asking."""
+        self._distrust_after_a_stall()
+        self._lag.note(began)
+        self._known_stalls = self._lag.stalls
 
     async def _keep_incidents(self, now: Instant) -> None:
         opened = await incidents.opened(self._db)

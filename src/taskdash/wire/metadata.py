@@ -36,7 +36,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     """What one asking of a service's url gave, over all its pages.
 
     `error` is one sentence without full stop, empty when `ok`. `is_unchanged`: 304, or the digest is the known one; then
-    there are no tasks here. Validators are empty when the next asking must not be conditional.
+    there are no tasks here. `is_cut`: it had not begun to answer when its turn was over, which is no failure yet. Validators
+    are empty when the next asking must not be conditional.
     """
 
     ok: bool
@@ -44,6 +45,7 @@ class Answer(Struct, frozen=True, kw_only=True):
     method: str = ""
     took_ms: float = 0.0
     error: str = ""
+    is_cut: bool = False
     is_unchanged: bool = False
     is_complete: bool = True
     tasks: tuple[TaskFields, ...] = ()
