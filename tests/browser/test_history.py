@@ -78,6 +78,65 @@ async def test_a_text_finds_the_history_of_tasks_and_services_by_id_and_by_name(
     await ada.sees(".empty", "Nothing in the history matches")
 
 
+async def test_a_text_finds_evidence_in_capitals_or_not_beside_what_bears_it(chromium: Browser, town_site: Site) -> None:
+    await happen(town_site, "1010", evidence="Disk of 日终对账 was full")
+    await happen(town_site, "1012", evidence="100% of it_s beats")
+    ada = await signed_in(chromium, town_site, "ssx", locale="en")
+    await ada.page.goto("/history?q=DISK+full")
+    assert await ada.page.locator(f"{ROWS} td:nth-child(3)").all_inner_texts() == ["1010"]
+    await ada.page.goto("/history?q=日终对账")
+    assert len(await seqs(ada.page)) == 4, "what is found twice is shown once"
+    await ada.page.goto("/history?q=%25+it_")
+    assert await ada.page.locator(f"{ROWS} td:nth-child(3)").all_inner_texts() == ["1012"]
+    await ada.page.goto("/history?q=full&subject=task:1012")
+    await ada.sees(".empty", "Nothing in the history matches")
+    await ada.page.goto("/history?q=disk&subject=task:1010&kind=task.*")
+    assert len(await seqs(ada.page)) == 1
+    async with ada.page.expect_download() as downloading:
+        await ada.page.locator("a[download]:has-text('JSONL')").click()
+    assert len((await (await downloading.value).path()).read_text().splitlines()) == 1
+
+
+async def test_evidence_is_found_by_the_words_that_its_reader_sees(chromium: Browser, town_site: Site) -> None:
+    said = "Its url, asked at 2026-01-01T00:00:00.000Z, did not answer: the connection was refused"
+    await happen(town_site, "1010", evidence=said)
+    for locale, text, n in (("zh-CN", "连接被拒绝", 1), ("en", "was refused", 1), ("en", "连接被拒绝", 0)):
+        ada = await signed_in(chromium, town_site, "ssx", locale=locale)
+        await ada.page.goto(f"/history?q={text}")
+        assert len(await seqs(ada.page)) == n, (locale, text)
+
+
+async def test_evidence_beyond_the_newest_events_is_not_sought_and_the_screen_says_so(
+    chromium: Browser, town_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "EVIDENCE_WITHIN", 20)
+    await happen(town_site, "1010", evidence="the disk was full")
+    ada = await signed_in(chromium, town_site, "ssx", locale="en")
+    await ada.page.goto("/history?q=disk")
+    assert len(await seqs(ada.page)) == 1
+    await ada.misses(".histcount .wa")
+    await happen(town_site, *["1011"] * 20)
+    await ada.page.goto("/history?q=disk")
+    await ada.sees(".empty")
+    await ada.sees(".histcount .wa", "Evidence is sought in the newest 20 events only.")
+    await ada.page.goto("/history")
+    await ada.misses(".histcount .wa")
+
+
+async def test_pages_of_a_text_follow_one_another_without_a_gap(chromium: Browser, town_site: Site) -> None:
+    for n in range(60):
+        await happen(town_site, f"{1010 + n % 2}", evidence="disk" if n % 2 else "")
+    ada = await signed_in(chromium, town_site, "ssx", locale="en", java_script_enabled=False)
+    await ada.page.goto("/history?q=1010")
+    first = await seqs(ada.page)
+    await ada.page.goto("/history?q=disk&limit=20")
+    seen = await seqs(ada.page)
+    await ada.page.click("a[rel=next]")
+    seen += await seqs(ada.page)
+    assert len(seen) == len(set(seen)) == 30
+    assert not set(seen) & set(first)
+
+
 async def test_times_bound_the_history_and_days_are_told_apart(chromium: Browser, town_site: Site) -> None:
     await happen(town_site, "1012", ago_s=3 * 86_400)
     ada = await signed_in(chromium, town_site, "ssx", locale="en")

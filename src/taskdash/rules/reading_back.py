@@ -53,6 +53,16 @@ def reader(pairs: Iterable[tuple[str, str]]) -> Read:
     return read
 
 
+def sources(pairs: Iterable[tuple[str, str]], text: str, most: int) -> list[str]:
+    """What to seek in stored sentences for a text of the other language: of each template that says it, its longest part.
+
+    At most `most`, those whose template has the fewest words first.
+    """
+    saying = [template for template, other in pairs if any(text in part for part in _PLACE.split(other)[::2])]
+    parts = [max(_PLACE.split(template)[::2], key=len).strip() for template in sorted(saying, key=len)]
+    return list(dict.fromkeys(part for part in parts if part))[:most]
+
+
 def _first(template: str) -> str:
     """Its first letter, which may be small or a capital; empty for a fact. Most templates are left aside by it."""
     return "" if _PLACE.match(template) else template[0].lower()

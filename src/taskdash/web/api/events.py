@@ -24,9 +24,17 @@ _NEWEST, _OLDEST = "events", "events-after"
 JsonRequest = Request[Any, Any, Any]
 
 
+class Bearing(Struct, frozen=True):
+    """What a text stands for: the subjects whose id or name bears it, or evidence that holds every text of one of these."""
+
+    subjects: tuple[tuple[str, str], ...]
+    evidence: tuple[tuple[str, ...], ...]
+
+
 class EventFilters(Struct, frozen=True, kw_only=True):
     """What of the history is asked for. `subjects` empty: all; several: the same id as several types."""
 
+    bearing: Bearing | None = None
     subjects: tuple[tuple[str, str], ...] = ()
     kind: str = ""
     actor: str = ""
@@ -72,9 +80,9 @@ def place_of(query: Query) -> Place:
 
 def read(conn: Connection, filters: EventFilters, place: Place, limit: int) -> list[Event]:
     """One page of the history, in its order."""
-    found: list[Event] = []
-    for subject in filters.subjects or (None,):
-        found += events.page(
+    found: dict[int, Event] = {}
+    for subject, evidence in _asked(filters):
+        part = events.page(
             conn,
             after_seq=place.after,
             before_seq=place.before,
@@ -85,8 +93,19 @@ def read(conn: Connection, filters: EventFilters, place: Place, limit: int) -> l
             channel=filters.channel,
             since=filters.since,
             until=filters.until,
+            evidence=evidence,
         )
-    return sorted(found, key=lambda event: event.seq, reverse=place.after is None)[:limit]
+        found.update({event.seq: event for event in part})
+    return [found[seq] for seq in sorted(found, reverse=place.after is None)[:limit]]
+
+
+def _asked(filters: EventFilters) -> list[tuple[tuple[str, str] | None, tuple[tuple[str, ...], ...]]]:
+    """(subject, evidence) of the questions whose answers are the page together, each by its own index."""
+    asked, bearing = filters.subjects or (None,), filters.bearing
+    if bearing is None:
+        return [(subject, ()) for subject in asked]
+    named = [(subject, ()) for subject in bearing.subjects if not filters.subjects or subject in filters.subjects]
+    return [*named, *((subject, bearing.evidence) for subject in asked)]
 
 
 def page(

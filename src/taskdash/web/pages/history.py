@@ -1,7 +1,7 @@
 """History: everything that happened, newest first, by filters that are an address. UI 6 (History).
 
-Text is sought in ids and names, not in evidence: nothing indexes the sentences of millions of events, so a text first finds
-the tasks and services that bear it (by the index of the task list) and then reads their history, each by its own index.
+A text first finds the tasks and services that bear it (by the index of the task list), whose history is read by its own index.
+Beside them come the events whose evidence holds it, of the newest ones only: nothing indexes the sentences of millions.
 """
 
 from collections.abc import Iterable
@@ -16,11 +16,12 @@ from taskdash.errors import BadField, TaskDashError
 from taskdash.model.instants import Instant, from_datetime, seconds, to_datetime
 from taskdash.model.records import Actor, Event
 from taskdash.rules.roles import Visibility
+from taskdash.store import events as stored
 from taskdash.store import service_page, task_page
 from taskdash.store.service_page import ServiceFilters
 from taskdash.store.task_filters import Filters
 from taskdash.web.api import events
-from taskdash.web.api.events import SUBJECT_TYPES, EventFilters, Place
+from taskdash.web.api.events import SUBJECT_TYPES, Bearing, EventFilters, Place
 from taskdash.web.auth import Identity
 from taskdash.web.context import Web
 from taskdash.web.pages import activity, links, times, words
@@ -29,7 +30,7 @@ from taskdash.web.pages.frame import Html, HtmlRequest, html, page_get, view_of
 from taskdash.web.pages.lines import CHANNELS, lines
 from taskdash.web.pages.links import Pairs
 from taskdash.web.pages.render import View
-from taskdash.web.pages.texts import mark
+from taskdash.web.pages.texts import Texts, mark
 from taskdash.web.query import Query
 from taskdash.web.visible import visible_to
 
@@ -58,12 +59,13 @@ class Asked(Struct, frozen=True, kw_only=True):
 
 
 class Found(Struct, frozen=True):
-    """One page. `cut`: the text finds more tasks or services than are followed."""
+    """One page. `cut`: the text finds more tasks or services than are followed. `old`: there is evidence beyond the newest."""
 
     events: list[Event]
     following: str | None
     called: Names
     cut: bool
+    old: bool
 
 
 def asked_of(query: Query, now: Instant, zone: tzinfo) -> Asked:
@@ -92,8 +94,13 @@ def _local(text: str, name: str, zone: tzinfo) -> Instant | None:
         raise BadField(f"{name} must be a date and a time such as 2026-01-02T18:00", field=name) from None
 
 
-def resolved(conn: Connection, asked: Asked, actor: Actor, visibility: Visibility, now: Instant) -> tuple[EventFilters, bool]:
-    """The filters with the subjects that a text names, and whether it names more than are followed."""
+def resolved(
+    conn: Connection, asked: Asked, actor: Actor, visibility: Visibility, now: Instant, texts: Texts
+) -> tuple[EventFilters, bool]:
+    """The filters with the subjects that a text names, and whether it names more than are followed.
+
+    Evidence is stored in English: it is also sought for what it holds where the reader reads this text.
+    """
     if not asked.text:
         return asked.filters, False
     kind, colon, key = asked.text.partition(":")
@@ -107,7 +114,8 @@ def resolved(conn: Connection, asked: Asked, actor: Actor, visibility: Visibilit
     )
     tasks, services = [*there, *gone], [*shown, *archived]
     subjects = [*((each, asked.text) for each in SUBJECT_TYPES), *_as("task", tasks), *_as("service", services)]
-    narrowed = structs.replace(asked.filters, subjects=tuple(dict.fromkeys(subjects)))
+    evidence = (tuple(asked.text.split()), *((part,) for part in texts.stored(asked.text)))
+    narrowed = structs.replace(asked.filters, bearing=Bearing(tuple(dict.fromkeys(subjects)), evidence))
     return narrowed, max(len(tasks), len(services)) > MOST_FOUND
 
 
@@ -130,14 +138,16 @@ async def history(request: HtmlRequest, web: Web, identity: Identity) -> Html:
     except TaskDashError as wrong:
         error, pairs = view.texts.told(wrong.detail), []
         asked = asked_of(Query({}), view.now, web.zone)
-    found = await web.db.read(lambda conn: _read(conn, asked, actor, web, view.now))
+    found = await web.db.read(lambda conn: _read(conn, asked, actor, web, view))
     return html(request, view, "history.html", _values(view, pairs, asked, found) | {"error": error}, 422 if error else 200)
 
 
-def _read(conn: Connection, asked: Asked, actor: Actor, web: Web, now: Instant) -> Found:
-    filters, cut = resolved(conn, asked, actor, web.visibility, now)
+def _read(conn: Connection, asked: Asked, actor: Actor, web: Web, view: View) -> Found:
+    filters, cut = resolved(conn, asked, actor, web.visibility, view.now, view.texts)
     shown, following = events.page(conn, filters, asked.place, asked.limit, actor, web.visibility)
-    return Found(shown, following, activity.names(conn, shown), cut)
+    oldest, newest = stored.bounds(conn)
+    is_old = filters.bearing is not None and newest - oldest >= stored.EVIDENCE_WITHIN
+    return Found(shown, following, activity.names(conn, shown), cut, is_old)
 
 
 def _values(view: View, pairs: Pairs, asked: Asked, found: Found) -> dict[str, Any]:
@@ -147,9 +157,7 @@ def _values(view: View, pairs: Pairs, asked: Asked, found: Found) -> dict[str, A
     return {
         "items": lines(view.texts, found.events, view.zone, today, found.called),
         "range": _range(view, found.events),
-        "cut": view.texts("Only the first %(n)s tasks and services that bear this text are followed.", n=MOST_FOUND)
-        if found.cut
-        else "",
+        "cut": _cut(view.texts, found),
         "held": is_first,
         "filtered": bool(filters),
         "limit": asked.limit,
@@ -162,6 +170,16 @@ def _values(view: View, pairs: Pairs, asked: Asked, found: Found) -> dict[str, A
         "began": known.get("from", ""),
         **_choices(view),
     }
+
+
+def _cut(texts: Texts, found: Found) -> str:
+    """What a text may not have found."""
+    told = []
+    if found.cut:
+        told.append(texts("Only the first %(n)s tasks and services that bear this text are followed.", n=MOST_FOUND))
+    if found.old:
+        told.append(texts("Evidence is sought in the newest %(n)s events only.", n=f"{stored.EVIDENCE_WITHIN:,}"))
+    return " ".join(told)
 
 
 def _range(view: View, shown: list[Event]) -> str:

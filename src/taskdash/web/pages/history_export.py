@@ -14,9 +14,11 @@ from taskdash.store.rows import to_json
 from taskdash.web import shapes, visible
 from taskdash.web.api import events, export
 from taskdash.web.api.events import EventFilters, Place
+from taskdash.web.auth import Identity
 from taskdash.web.context import Web
-from taskdash.web.pages.frame import HtmlRequest
+from taskdash.web.pages.frame import HtmlRequest, language_of
 from taskdash.web.pages.history import asked_of, resolved
+from taskdash.web.pages.texts import load
 from taskdash.web.query import Query
 
 COLUMNS = (
@@ -26,11 +28,12 @@ _encoder = msgspec.json.Encoder()
 
 
 @get("/history/export", opt={"action": "see"}, include_in_schema=False)
-async def exported(request: HtmlRequest, web: Web, actor: Actor) -> ASGIApp:
+async def exported(request: HtmlRequest, web: Web, identity: Identity) -> ASGIApp:
     """All events that the filters find: `format=csv` or `jsonl`."""
-    query, now = Query.of_pairs(request.query_params.multi_items()), web.clock.now()
+    query, now, actor = Query.of_pairs(request.query_params.multi_items()), web.clock.now(), identity.actor
     kind, asked = query.choice("format", export.TYPES, "csv"), asked_of(query, now, web.zone)
-    filters, _cut = await web.db.read(lambda conn: resolved(conn, asked, actor, web.visibility, now))
+    texts = load(language_of(request, identity.user.language))
+    filters, _cut = await web.db.read(lambda conn: resolved(conn, asked, actor, web.visibility, now, texts))
     return export.of_pieces(request, web, actor, "history", kind, _pieces(web, actor, filters, kind))
 
 

@@ -6,6 +6,7 @@ no compiled file can be older than its source. A test fails on a key that is mis
 
 import gettext
 import re
+from collections.abc import Callable
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -17,6 +18,7 @@ LOCALE = Path(__file__).parent.parent / "locale"
 CHINESE = LOCALE / "zh_CN" / "LC_MESSAGES"
 REFUSALS = CHINESE / "refusals.po"
 """Its keys are sentences of the code that screens read back: what errors say, and reasons that are stored."""
+_MOST_SOURCES = 8
 _VALUE = re.compile(r"%\((\w+)\)s")
 LANGUAGES = {"zh-CN": "中文", "en": "English"}
 _TONGUES = {"zh": "zh-CN", "en": "en"}
@@ -31,12 +33,18 @@ class Texts:
     """One language: `texts("%(n)s min", n=3)`, and `texts.plural` where the number changes the words."""
 
     def __init__(
-        self, language: str, catalogue: gettext.NullTranslations, told: reading_back.Read = lambda sentence: sentence
+        self,
+        language: str,
+        catalogue: gettext.NullTranslations,
+        told: reading_back.Read = lambda sentence: sentence,
+        stored: Callable[[str], list[str]] = lambda _text: [],
     ) -> None:
         self.language = language
         self.catalogue = catalogue
         self.told = told
         """A sentence that TaskDash itself wrote, stored or of an error, in this language."""
+        self.stored = stored
+        """What stored sentences hold instead of a text that this language's sentences hold."""
 
     def __call__(self, key: str, **values: Any) -> str:
         """The text of `key`, with `%(name)s` filled in."""
@@ -67,7 +75,13 @@ def load(language: str) -> Texts:
     compiled.seek(0)
     catalogue = gettext.GNUTranslations(compiled)
     named = [(role, catalogue.gettext(role)) for role in roles.ROLES]
-    return Texts(language, catalogue, reading_back.reader([*evidence.TEMPLATES.values(), *refusals, *named]))
+    stored = list(evidence.TEMPLATES.values())
+    return Texts(
+        language,
+        catalogue,
+        reading_back.reader([*stored, *refusals, *named]),
+        lambda text: reading_back.sources(stored, text, _MOST_SOURCES),
+    )
 
 
 def _messages(path: Path) -> list[tuple[Any, Any]]:
