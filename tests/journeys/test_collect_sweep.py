@@ -16,7 +16,7 @@ from tests.service import ONE, TWO, hangs, redirects, refuses, running, tells
 from tests.support import eventually
 from tests.sweeping import Collector, sweeping
 
-BAD = 300
+BAD = 200
 """Times more than there are places, as 3,000 of the usual 512."""
 SLOW: dict[str, Any] = {"collect_failures": 1, "collect_ok": False, "collect_took_ms": 5_000.0}
 
@@ -175,7 +175,7 @@ async def test_R49_services_that_hang_use_a_lane_of_their_own(tmp_path: Path) ->
     async with (
         running(hangs) as bad,
         running(tells([])) as good,
-        sweeping(tmp_path, Limits(at_once=40, slow_lane=3), whole_s=30) as collector,
+        sweeping(tmp_path, Limits(at_once=40, slow_lane=3, patience_s=30), whole_s=30) as collector,
     ):
         for n in range(60):
             await collector.register(f"bad{n}", bad.at("/", f"bad{n}.test"), **SLOW)
@@ -188,7 +188,7 @@ async def test_R49_services_that_hang_use_a_lane_of_their_own(tmp_path: Path) ->
 
 
 async def test_R9_R49_thousands_of_urls_that_hang_hold_up_neither_collecting_nor_a_probe(tmp_path: Path) -> None:
-    limits = Limits(at_once=64, patience_s=0.3)
+    limits = Limits(at_once=64, patience_s=0.5)
     async with running(hangs) as bad, running(tells([])) as good, sweeping(tmp_path, limits, whole_s=600) as collector:
         hanging = await collector.register_many({f"bad{n}": bad.at("/", f"bad{n}.test") for n in range(BAD)})
         await collector.register_many({f"good{n}": good.at("/", f"good{n}.test") for n in range(50)})
@@ -200,30 +200,43 @@ async def test_R9_R49_thousands_of_urls_that_hang_hold_up_neither_collecting_nor
         waiting.cancel()
 
 
-async def test_a_url_that_begins_its_answer_late_is_asked_again_among_the_slow(tmp_path: Path) -> None:
-    async def late(request: web.Request) -> web.StreamResponse:
-        await asyncio.sleep(0.2)
-        return await tells([ONE])(request)
-
-    async with running(late) as service, sweeping(tmp_path, Limits(patience_s=0.05)) as collector:
-        await collector.register("billing", service.url)
+async def test_who_begins_to_answer_late_keeps_a_place_that_nobody_wants_and_is_else_asked_again(tmp_path: Path) -> None:
+    counting = Counting()
+    limits = Limits(at_once=4, patience_s=0.05)
+    async with running(counting) as late, running(tells([])) as good, sweeping(tmp_path, limits) as collector:
+        await collector.register("billing", late.url)
+        await collector.until(lambda: counting.most_in_all == 1)
+        await collector.pass_time(4)
+        assert len(late.requests) == 1
+        await collector.register("good", good.url)
+        await collector.until_collected("good")
+        counting.go.set()
         (found,) = await collector.until_collected("billing")
-        assert (found.collect_ok, found.collect_failures, len(service.requests)) == (True, 0, 2)
+        assert (found.collect_ok, found.collect_failures, len(late.requests)) == (True, 0, 2)
 
 
 async def test_a_url_that_has_begun_to_answer_is_not_cut(tmp_path: Path) -> None:
-    async def drips(request: web.Request) -> web.StreamResponse:
+    go = asyncio.Event()
+
+    async def begins(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
-        for piece in (b"[", b"]"):
-            await response.write(piece)
-            await asyncio.sleep(0.1)
+        await response.write(b"[")
+        await go.wait()
+        await response.write(b"]")
         return response
 
-    async with running(drips) as service, sweeping(tmp_path, Limits(patience_s=0.05)) as collector:
-        await collector.register("billing", service.url)
-        (found,) = await collector.until_collected("billing")
-        assert (found.collect_ok, len(service.requests)) == (True, 1)
+    limits = Limits(at_once=4, patience_s=0.05)
+    async with running(begins) as slow, running(tells([])) as good, sweeping(tmp_path, limits) as collector:
+        await collector.register("billing", slow.url)
+        await collector.until(lambda: slow.requests)
+        await collector.register("good", good.url)
+        await collector.pass_time(4)
+        assert good.requests == []
+        go.set()
+        found = await collector.until_collected("billing", "good")
+        assert [each.collect_ok for each in found] == [True, True]
+        assert len(slow.requests) == 1
 
 
 async def test_R13_services_that_hang_leave_half_of_their_origin_to_others(tmp_path: Path) -> None:

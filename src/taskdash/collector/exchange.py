@@ -49,7 +49,7 @@ async def _once(session: aiohttp.ClientSession, request: Request, room: Room) ->
     async with session.request(
         request.method, request.url, headers=sent, data=request.body if is_post else None, allow_redirects=False
     ) as response:
-        room.begin()
+        room.has_begun = True
         if response.status in _REDIRECTS:
             return _redirected(request, response)
         body = await read_body(response, room) if response.status == 200 else b""

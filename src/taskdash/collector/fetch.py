@@ -7,7 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 
 import aiohttp
 from aiohttp import hdrs
@@ -18,6 +18,7 @@ from taskdash.collector import failures
 from taskdash.collector.asking import Asking, Bounds
 from taskdash.collector.guard import Guard
 from taskdash.collector.names import Names
+from taskdash.collector.patience import Patience
 from taskdash.collector.reading import Room
 from taskdash.errors import TaskDashError
 from taskdash.model.instants import MILLISECOND
@@ -73,32 +74,31 @@ class Fetcher:
             return answer
 
     @asynccontextmanager
-    async def asked(self, service: Service, patience_s: float | None = None) -> AsyncIterator[Answer]:
+    async def asked(self, service: Service, patience: Patience | None = None) -> AsyncIterator[Answer]:
         """As `fetch`; inside, a big answer keeps its room, so that only few are in memory at once (RELIABILITY R14).
 
-        A url that has not begun to answer after `patience_s` is cut (None: it has the whole time).
+        A url that has not begun to answer is cut when the patience is over (None: it has the whole time).
         """
         async with AsyncExitStack() as stack:
-            yield await self._timed(service, stack, patience_s)
+            yield await self._timed(service, stack, patience)
 
-    async def _timed(self, service: Service, stack: AsyncExitStack, patience_s: float | None) -> Answer:
+    async def _timed(self, service: Service, stack: AsyncExitStack, patience: Patience | None) -> Answer:
         began = self._clock.now()
-        answer = await self._answer(service, stack, patience_s)
+        answer = await self._answer(service, stack, patience)
         return structs.replace(answer, took_ms=(self._clock.now() - began) / MILLISECOND)
 
-    async def _answer(self, service: Service, stack: AsyncExitStack, patience_s: float | None) -> Answer:
-        began, whole_s = asyncio.get_running_loop().time(), self._bounds.whole_s
-        deadline = asyncio.timeout_at(began + min(patience_s or whole_s, whole_s))
-        room = Room(self._big, self._bounds.most_bytes, stack, deadline, began + whole_s)
+    async def _answer(self, service: Service, stack: AsyncExitStack, patience: Patience | None) -> Answer:
+        deadline = asyncio.timeout(self._bounds.whole_s)
+        room = Room(self._big, self._bounds.most_bytes, stack, deadline)
         try:
             async with deadline:
+                stack.enter_context(patience.watching(room) if patience else nullcontext())
                 return await Asking(self._session, service, self._bounds.most_tasks, self._decode, room).answer()
         except Exception as error:
             if not isinstance(error, _EXPECTED):
                 log.exception("asking the url of the service %s failed unexpectedly", service.id)
-            is_cut = deadline.expired() and not room.has_begun and (patience_s or whole_s) < whole_s
-            sentence = failures.sentence(error, whole_s)
-            return Answer(ok=False, url=service.url, method=service.method, error=sentence, is_cut=is_cut)
+            sentence = failures.sentence(error, self._bounds.whole_s)
+            return Answer(ok=False, url=service.url, method=service.method, error=sentence, is_cut=room.is_cut)
 
     async def _decode(self, body: bytes, content_type: str) -> Page:
         if len(body) <= _DECODED_ON_THE_LOOP_BYTES:

@@ -1,11 +1,12 @@
 """Whose turn it is to be asked: many at once, few an origin, the slow in lanes of their own. SPEC 4, RELIABILITY R9, R13, R49.
 
 Law: no url that hangs holds up one that answers. Who waits for its origin or for a lane of the slow holds no place that
-another could use; who has a place and has not begun to answer after `patience_s` gives it back and waits among the slow. What
-liveness and people ask has lanes of its own, because a verdict does not wait for what is only collected.
+another could use; who has a place that others wait for, and has not begun to answer after `patience_s`, gives it back and
+waits among the slow. What liveness and people ask has lanes of its own, because no verdict waits for what is only collected.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
@@ -25,7 +26,7 @@ class Limits(Struct, frozen=True):
     an_origin: int = 4
     slow_lane: int = 128
     patience_s: float = 1.0
-    """So long a url may take to begin its answer before it counts as slow."""
+    """So long a url may take to begin its answer while others wait for its place."""
 
 
 class Turn(Struct, frozen=True, kw_only=True):
@@ -57,14 +58,31 @@ class Lanes:
             Turn(urgent=True, slow=True): quarter,
         }
         self._lanes = {turn: asyncio.Semaphore(count) for turn, count in places.items()}
+        self._waiting: Counter[Turn] = Counter()
         self._an_origin = limits.an_origin
         self._origins: dict[str, _Origin] = {}
 
     @asynccontextmanager
     async def turn(self, url: str, turn: Turn) -> AsyncIterator[None]:
         """Entered when the url may be asked; left when it has answered, or has had its turn."""
-        async with self._origin(origin_of(url), turn), self._lanes[turn]:
+        async with self._origin(origin_of(url), turn), self._place(turn):
             yield
+
+    def is_wanted(self, turn: Turn) -> bool:
+        """Whether somebody waits for a place in this lane."""
+        return self._waiting[turn] > 0
+
+    @asynccontextmanager
+    async def _place(self, turn: Turn) -> AsyncIterator[None]:
+        self._waiting[turn] += 1
+        try:
+            await self._lanes[turn].acquire()
+        finally:
+            self._waiting[turn] -= 1
+        try:
+            yield
+        finally:
+            self._lanes[turn].release()
 
     @asynccontextmanager
     async def _origin(self, name: str, turn: Turn) -> AsyncIterator[None]:

@@ -20,26 +20,23 @@ _ENCODINGS = frozenset({"", "identity", "gzip", "deflate", "br", "zstd"})
 class Room:
     """How long one asking may still take, and how much its pages may still hold, decompressed.
 
-    `deadline` ends it; from the first answer that begins, `whole_at` does (seconds of the loop's clock).
+    `has_begun`: the url answers, however slowly. `is_cut`: its time was ended before that.
     """
 
-    def __init__(
-        self, big: asyncio.Semaphore, most_bytes: int, stack: AsyncExitStack, deadline: asyncio.Timeout, whole_at: float
-    ) -> None:
+    def __init__(self, big: asyncio.Semaphore, most_bytes: int, stack: AsyncExitStack, deadline: asyncio.Timeout) -> None:
         self._big = big
         self._most_bytes = most_bytes
         self._used = 0
         self._stack = stack
         self._deadline = deadline
-        self._whole_at = whole_at
-        self.has_begun = False
         self._is_big = False
+        self.has_begun = self.is_cut = False
 
-    def begin(self) -> None:
-        """The url answers, however slowly: it has its whole time now."""
-        if not self.has_begun:
-            self.has_begun = True
-            self._deadline.reschedule(self._whole_at)
+    def cut(self) -> None:
+        """End it now, unless its time is over anyway."""
+        if not self._deadline.expired():
+            self.is_cut = True
+            self._deadline.reschedule(asyncio.get_running_loop().time())
 
     async def take(self, size: int) -> None:
         """Count `size` more bytes. Raises Failed past the limit."""

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
+from functools import partial
 
 from msgspec import Struct
 
@@ -17,6 +18,7 @@ from taskdash.actions.collection import Result
 from taskdash.clock import Clock, every
 from taskdash.collector.fetch import Fetcher
 from taskdash.collector.lanes import Lanes, Limits, Turn, is_slow
+from taskdash.collector.patience import Patience
 from taskdash.errors import TaskDashError
 from taskdash.health import Parts
 from taskdash.model.instants import Instant, seconds
@@ -30,8 +32,6 @@ PART = "collector"
 LOOK_EVERY_S, WRITE_EVERY_S = 0.2, 1.0
 HOLD_S = 5.0
 """A service whose answer could not be stored is not asked again before that."""
-OWN_LAG_S = 0.25
-"""Cut later than it should be: that was TaskDash's own slowness, which says nothing of the url (RELIABILITY R10)."""
 MOST_NEW = 1_000
 MOST_IN_HAND = 100_000
 log = logging.getLogger(__name__)
@@ -53,11 +53,7 @@ class _Errand(Struct, eq=False):
 
 
 class _CutError(Exception):
-    """The url had not begun to answer when its turn was over, of which TaskDash itself was `late_s` too late."""
-
-    def __init__(self, late_s: float) -> None:
-        super().__init__(late_s)
-        self.late_s = late_s
+    """The url had not begun to answer when others wanted its place."""
 
 
 class Sweep:
@@ -145,12 +141,11 @@ class Sweep:
     async def _run_errand(self, errand: _Errand) -> UrlAnswer:
         service = errand.service
         try:
-            while True:
-                try:
-                    return await self._in_turn(errand)
-                except _CutError as cut:
-                    errand.has_turn = False
-                    errand.hangs = cut.late_s < OWN_LAG_S
+            try:
+                return await self._in_turn(errand)
+            except _CutError:
+                errand.has_turn, errand.hangs = False, True
+                return await self._in_turn(errand)
         except Exception as error:
             self._hold(service)
             log.exception("collecting the service %s failed unexpectedly", service.id)
@@ -163,14 +158,14 @@ class Sweep:
         turn = errand.turn
         async with self._lanes.turn(errand.service.url, turn):
             errand.has_turn = True
-            return await self._collect(errand.service, None if turn.slow else self._patience_s)
+            patience = Patience(self._patience_s, partial(self._lanes.is_wanted, turn))
+            return await self._collect(errand.service, None if turn.slow else patience)
 
-    async def _collect(self, service: Service, patience_s: float | None) -> UrlAnswer:
-        at, loop = self._clock.now(), asyncio.get_running_loop()
-        began = loop.time()
-        async with self._fetcher.asked(service, patience_s) as answer:
+    async def _collect(self, service: Service, patience: Patience | None) -> UrlAnswer:
+        at = self._clock.now()
+        async with self._fetcher.asked(service, patience) as answer:
             if answer.is_cut:
-                raise _CutError(loop.time() - began - (patience_s or 0.0))
+                raise _CutError
             telemetry.collections.inc()
             if not answer.ok:
                 telemetry.collect_failures.inc()
