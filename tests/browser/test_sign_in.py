@@ -48,6 +48,28 @@ async def test_password_managers_find_their_fields_and_a_password_may_be_pasted(
 
 
 @WITH_AND_WITHOUT
+async def test_the_language_of_an_account_is_that_of_all_its_browsers_whichever_chose_it(
+    chromium: Browser, town_site: Site, script: bool
+) -> None:
+    at_work = await signed_in(chromium, town_site, "vic", locale="en", java_script_enabled=script)
+    at_home = await signed_in(chromium, town_site, "vic", locale="en", java_script_enabled=script)
+    for chooses, other, language in ((at_work, at_home, "zh-CN"), (at_home, at_work, "en"), (at_work, at_home, "zh-CN")):
+        await chooses.page.click(".menu summary")
+        await chooses.page.click(f".menu button[name=language][value={language}]")
+        await chooses.sees(f"html[lang={language}]")
+        await other.page.goto("/services")
+        assert await other.page.get_attribute("html", "lang") == language
+    await at_home.page.click(".menu summary")
+    await at_home.page.click("form[action='/logout'] button")
+    await at_home.page.wait_for_url("**/login")
+    assert await at_home.page.get_attribute("html", "lang") == "zh-CN", (
+        "also of the sign-in page, in a browser that is in English"
+    )
+    zoe = await signed_in(chromium, town_site, "zxf", locale="en")
+    assert await zoe.page.get_attribute("html", "lang") == "en", "nobody else's"
+
+
+@WITH_AND_WITHOUT
 @pytest.mark.parametrize(("language", "wrong", "wait"), [("en", "will have to wait", "wait"), ("zh-CN", "需要等待", "秒")])
 async def test_a_wrong_password_is_told_with_the_slow_down_that_follows(
     chromium: Browser, town_site: Site, script: bool, language: str, wrong: str, wait: str

@@ -7,6 +7,8 @@ from litestar import Response, get
 from litestar.datastructures import Cookie
 from litestar.handlers import HTTPRouteHandler
 
+from taskdash.actions import accounts as account_actions
+from taskdash.actions.accounts import UserChange
 from taskdash.errors import BadField, NotFound, TaskDashError, TooMany, Unauthorized
 from taskdash.web import auth, sign_in
 from taskdash.web.auth import Identity
@@ -67,20 +69,33 @@ def _why_not(view: View, error: TaskDashError) -> str:
 
 @page_post("/logout", opt={"action": "see"})
 async def logout(request: HtmlRequest, web: Web, identity: Identity) -> Html:
-    """End this session."""
-    return go(request, "/login", cookies=await sign_in.sign_out(request, web, identity))
+    """End this session; the sign-in page stays in their language."""
+    cookies = await sign_in.sign_out(request, web, identity)
+    if language := identity.user.language:
+        cookies = [*cookies, frame.own_cookie(request, frame.LANGUAGE, language, _YEAR_S)]
+    return go(request, "/login", cookies=cookies)
 
 
 @page_post("/ui/preferences", opt=PUBLIC)
 async def preferences(request: HtmlRequest, web: Web) -> Html:
-    """Language, theme, height of rows and single keys, kept in this browser."""
+    """Theme, height of rows and single keys, kept in this browser; the language with the account of who is signed in."""
     fields = await fields_of(request)
     identity = await auth.identify(web, request)
-    if identity and identity.session:
-        await auth.check_unsafe(request, identity.session.csrf_token)
-    else:
+    if not (identity and identity.session):
         frame.check_before(request, _one(fields, "csrf_token"))
+        return go(request, _one(fields, "next") or "/", cookies=_chosen(request, fields))
+    await auth.check_unsafe(request, identity.session.csrf_token)
+    if (language := _one(fields, "language")) in LANGUAGES:
+        await _keep(request, web, identity, language)
+        return go(request, _one(fields, "next") or "/", cookies=[frame.own_cookie(request, frame.LANGUAGE, "", 0)])
     return go(request, _one(fields, "next") or "/", cookies=_chosen(request, fields))
+
+
+async def _keep(request: HtmlRequest, web: Web, identity: Identity, language: str) -> None:
+    """With the account, so that every browser of theirs has it. This one's own choice is over: it would hide the account's."""
+    change, now = UserChange(language=language), web.clock.now()
+    await web.db.write(lambda conn: account_actions.change_user(conn, identity.actor, identity.user.name, change, now))
+    request.app.state.identities.forget()
 
 
 def _chosen(request: HtmlRequest, fields: dict[str, list[str]]) -> list[Cookie]:

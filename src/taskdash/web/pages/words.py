@@ -123,6 +123,7 @@ FIELDS = {
     "gone": mark("gone"),
     "stale": mark("stale"),
     "away_until": mark("away until"),
+    "language": mark("language"),
     "groups": mark("groups"),
     "disabled": mark("disabled"),
     "flapping": mark("flapping"),
