@@ -23,25 +23,31 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    """A browser of its own for each test."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        await browser.close()
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests with the browser share one event loop: to start a driver and a browser takes longer than most of them."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent) and item.get_closest_marker("asyncio"):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def lasting_chromium() -> AsyncIterator[Browser]:
-    """One browser for all tests of a module, for those that only look."""
+    """One browser for all tests."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         await browser.close()
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
+async def chromium(lasting_chromium: Browser) -> AsyncIterator[Browser]:
+    """The browser, without anybody in it; who comes leaves with the test."""
+    yield lasting_chromium
+    for context in lasting_chromium.contexts:
+        await context.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def lasting_town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Site]:
     """One filled site for all tests of a module, for those that only look."""
     async with a_site(tmp_path_factory.mktemp("town"), zone=ZoneInfo("Asia/Shanghai")) as site:
@@ -49,7 +55,7 @@ async def lasting_town(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
         yield site
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def town_site(tmp_path: Path) -> AsyncIterator[Site]:
     """The web over a filled store."""
     async with a_site(tmp_path, zone=ZoneInfo("Asia/Shanghai")) as site:

@@ -21,7 +21,6 @@ from tests.browser.screens import BEFORE_SIGN_IN, SCREENS
 from tests.serving import Serving, serving
 from tests.support import eventually
 
-looking = pytest.mark.asyncio(loop_scope="module")
 FIELDS = ("id", "name", "url", "user", "group_id", "description", "status", "reserved")
 INJECTED = Path(__file__).with_name("injected.js").read_text(encoding="utf-8")
 MOST_OF_A_KIND = {1440: 8, 390: 3}
@@ -131,7 +130,7 @@ class Place:
         self.server, self.ids, self.taken = server, ids, taken
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
     corpus = Corpus()
     async with _task_service(corpus) as (url, collected), serving(tmp_path_factory.mktemp("hostile")) as server:
@@ -179,14 +178,13 @@ async def _wrong_on(person: Visitor, path: str) -> list[str]:
     return wrong
 
 
-@looking
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("width", [1440, 390])
 async def test_R156_five_hundred_hostile_texts_are_text_on_every_screen_that_links_lead_to(
-    lasting_chromium: Browser, place: Place, width: int
+    chromium: Browser, place: Place, width: int
 ) -> None:
     assert place.taken >= 500
-    admin = await _admin(lasting_chromium, place, width)
+    admin = await _admin(chromium, place, width)
     tasks = [f"/tasks/{quote(key, safe='')}" for key in place.ids[:: 1 if width > 640 else 4]]
     waiting = ["/", "/tasks?limit=200", "/services?limit=200", "/history", *tasks]
     own = ("/admin", "/account", "/mine", "/start", "/wall")
@@ -211,9 +209,8 @@ async def test_R156_five_hundred_hostile_texts_are_text_on_every_screen_that_lin
     await admin.page.context.close()
 
 
-@looking
-async def test_R156_a_task_page_shows_each_of_its_texts_as_they_came(lasting_chromium: Browser, place: Place) -> None:
-    admin = await _admin(lasting_chromium, place)
+async def test_R156_a_task_page_shows_each_of_its_texts_as_they_came(chromium: Browser, place: Place) -> None:
+    admin = await _admin(chromium, place)
     async with place.server.signed_in() as session, session.get("/api/v1/tasks?limit=200") as answer:
         tasks = (await answer.json())["items"]
     for task in tasks:
@@ -226,9 +223,8 @@ async def test_R156_a_task_page_shows_each_of_its_texts_as_they_came(lasting_chr
     await admin.page.context.close()
 
 
-@looking
-async def test_R156_hostile_texts_that_come_while_one_looks_are_text_too(lasting_chromium: Browser, place: Place) -> None:
-    admin = await _admin(lasting_chromium, place)
+async def test_R156_hostile_texts_that_come_while_one_looks_are_text_too(chromium: Browser, place: Place) -> None:
+    admin = await _admin(chromium, place)
     await admin.page.goto("/tasks?limit=200&sort=id")
     await admin.sees("html[data-is-link=live]")
     reader, writer = await asyncio.open_connection(*place.server.addresses["tcp"], limit=1 << 20)
@@ -250,11 +246,8 @@ async def test_R156_hostile_texts_that_come_while_one_looks_are_text_too(lasting
     await admin.page.context.close()
 
 
-@looking
-async def test_R156_whoever_has_not_signed_in_sees_nothing_of_what_the_address_says(
-    lasting_chromium: Browser, place: Place
-) -> None:
-    made = await lasting_chromium.new_context(base_url=place.server.url)
+async def test_R156_whoever_has_not_signed_in_sees_nothing_of_what_the_address_says(chromium: Browser, place: Place) -> None:
+    made = await chromium.new_context(base_url=place.server.url)
     nobody = Visitor(await made.new_page(), place.server.url)
     for path in BEFORE_SIGN_IN:
         for text in Corpus().some(40):

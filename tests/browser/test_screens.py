@@ -24,7 +24,6 @@ from tests.journeys.http import Site
 
 EVERY = list(itertools.product(("zh-CN", "en"), ("light", "dark"), (1440, 390)))
 BACKGROUND = {"light": "rgb(247, 248, 250)", "dark": "rgb(16, 20, 26)"}
-looking = pytest.mark.asyncio(loop_scope="module")
 
 
 def _target(width: int) -> int:
@@ -43,12 +42,11 @@ async def _is_calm(person: Visitor, path: str, target: int, language: str) -> li
     return wrong
 
 
-@looking
 @pytest.mark.parametrize(("language", "theme", "width"), EVERY)
 async def test_every_screen_is_calm_accessible_and_within_its_width(
-    lasting_chromium: Browser, lasting_town: Site, language: str, theme: str, width: int
+    chromium: Browser, lasting_town: Site, language: str, theme: str, width: int
 ) -> None:
-    root = await signed_in(lasting_chromium, lasting_town, "root", width=width, locale=language, color_scheme=theme)
+    root = await signed_in(chromium, lasting_town, "root", width=width, locale=language, color_scheme=theme)
     wrong = {path: await _is_calm(root, path, _target(width), language) for path in SCREENS}
     assert {path: each for path, each in wrong.items() if each} == {}
     dark = await root.page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
@@ -56,21 +54,19 @@ async def test_every_screen_is_calm_accessible_and_within_its_width(
     await root.page.context.close()
 
 
-@looking
 @pytest.mark.parametrize(("language", "theme", "width"), EVERY)
 async def test_what_a_stranger_sees_is_calm_too(
-    lasting_chromium: Browser, lasting_town: Site, language: str, theme: str, width: int
+    chromium: Browser, lasting_town: Site, language: str, theme: str, width: int
 ) -> None:
-    nobody = await visitor(lasting_chromium, lasting_town, width=width, locale=language, color_scheme=theme)
+    nobody = await visitor(chromium, lasting_town, width=width, locale=language, color_scheme=theme)
     wrong = {path: await _is_calm(nobody, path, _target(width), language) for path in BEFORE_SIGN_IN}
     assert {path: each for path, each in wrong.items() if each} == {}
     await nobody.page.context.close()
 
 
-@looking
 @pytest.mark.parametrize("name", ["vic", "zxf", "ssx"])
-async def test_who_may_less_sees_calm_screens_too(lasting_chromium: Browser, lasting_town: Site, name: str) -> None:
-    person = await signed_in(lasting_chromium, lasting_town, name, locale="en")
+async def test_who_may_less_sees_calm_screens_too(chromium: Browser, lasting_town: Site, name: str) -> None:
+    person = await signed_in(chromium, lasting_town, name, locale="en")
     wrong: dict[str, list[str]] = {}
     for path in SCREENS:
         answer = await person.page.goto(path)
@@ -83,11 +79,8 @@ async def test_who_may_less_sees_calm_screens_too(lasting_chromium: Browser, las
     await person.page.context.close()
 
 
-@looking
-async def test_no_width_from_320_on_scrolls_sideways_nor_does_twice_the_size(
-    lasting_chromium: Browser, lasting_town: Site
-) -> None:
-    root = await signed_in(lasting_chromium, lasting_town, "root", device_scale_factor=2)
+async def test_no_width_from_320_on_scrolls_sideways_nor_does_twice_the_size(chromium: Browser, lasting_town: Site) -> None:
+    root = await signed_in(chromium, lasting_town, "root", device_scale_factor=2)
     wrong = []
     for path in SCREENS:
         await look_at(root, path)
@@ -99,12 +92,11 @@ async def test_no_width_from_320_on_scrolls_sideways_nor_does_twice_the_size(
     await root.page.context.close()
 
 
-@looking
 @pytest.mark.parametrize(("width", "height"), [(1440, 900), (720, 450), (390, 844)])
 async def test_all_that_can_be_used_takes_the_focus_and_is_seen_having_it(
-    lasting_chromium: Browser, lasting_town: Site, width: int, height: int
+    chromium: Browser, lasting_town: Site, width: int, height: int
 ) -> None:
-    root = await signed_in(lasting_chromium, lasting_town, "root", width=width)
+    root = await signed_in(chromium, lasting_town, "root", width=width)
     await root.page.set_viewport_size({"width": width, "height": height})
     wrong = {}
     for path in SCREENS:
@@ -114,9 +106,8 @@ async def test_all_that_can_be_used_takes_the_focus_and_is_seen_having_it(
     await root.page.context.close()
 
 
-@looking
-async def test_the_tab_key_alone_comes_to_all_that_can_be_used(lasting_chromium: Browser, lasting_town: Site) -> None:
-    root = await signed_in(lasting_chromium, lasting_town, "root")
+async def test_the_tab_key_alone_comes_to_all_that_can_be_used(chromium: Browser, lasting_town: Site) -> None:
+    root = await signed_in(chromium, lasting_town, "root")
     wrong = {}
     for path in SCREENS:
         await look_at(root, path)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pytest
+import pytest_asyncio
 from msgspec import structs
 from playwright.async_api import Browser
 
@@ -27,7 +27,7 @@ def _at(text: str) -> int:
     return from_datetime(datetime.fromisoformat(text).replace(tzinfo=BERLIN))
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def berlin(tmp_path: Path) -> AsyncIterator[tuple[Site, ManualClock]]:
     """A site in Berlin, on the day on which the clocks went forward, just after noon."""
     clock = ManualClock(_at("2026-03-29 12:30"))
@@ -217,7 +217,7 @@ async def test_on_a_phone_what_one_does_with_a_task_stays_at_the_bottom(chromium
     heads = await ada.page.evaluate(f"{order}.map(s => s.querySelector('h2')?.textContent ?? '').filter(Boolean)")
     assert [head.split()[0] for head in heads] == ["Ownership", "Today", "Service", "History", "Details"]
     await ada.page.locator(".ownacts button", has_text="Assign").click()
-    await ada.sees("dialog h1", "Assign 1 task")
+    await ada.sees("dialog h2", "Assign 1 task")
     for target in await ada.page.locator(
         "dialog :is(button, .btn, .close, [role=option], select, [role=combobox]):visible"
     ).all():

@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from taskdash.actions import accounts as account_actions
@@ -20,7 +21,7 @@ from tests.support import eventually
 REFUSED = ".w-refused [role=alert]"
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def nobody(chromium: Browser, town_site: Site) -> Visitor:
     """A browser in which nobody signed in."""
     return await visitor(chromium, town_site, locale="en")

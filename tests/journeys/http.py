@@ -73,19 +73,26 @@ class Site(Struct, kw_only=True):
         return await self.again(name)
 
     async def again(self, name: str) -> Person:
-        """Another browser of a known account, signed in."""
-        cookie, csrf_token, now = secrets.token_urlsafe(32), secrets.token_urlsafe(32), self.web.clock.now()
+        """Another client of a known account, signed in."""
+        csrf_token = secrets.token_urlsafe(32)
+        cookies = {"taskdash": await self.session(name, csrf_token)}
+        client = self.client({"X-CSRF-Token": csrf_token, "Sec-Fetch-Site": "same-origin"}, cookies)
+        return Person(name, client, csrf_token)
+
+    async def session(self, name: str, csrf_token: str = "", agent: str = "") -> str:
+        """The cookie of a new session of a known account."""
+        cookie, now = secrets.token_urlsafe(32), self.web.clock.now()
         session = Session(
             id=secrets.token_hex(8),
             user=name,
-            csrf_token=csrf_token,
+            csrf_token=csrf_token or secrets.token_urlsafe(32),
             created_at=now,
             last_seen_at=now,
             expires_at=now + seconds(7 * 86_400),
+            agent=agent,
         )
         await self.db.write(lambda conn: accounts.add_session(conn, session, forms.digest(cookie)))
-        client = self.client({"X-CSRF-Token": csrf_token, "Sec-Fetch-Site": "same-origin"}, {"taskdash": cookie})
-        return Person(name, client, csrf_token)
+        return cookie
 
     async def token(self, name: str, scopes: tuple[Scope, ...] = (), **wish: Any) -> str:
         """The text of a new token of a known account."""
