@@ -42,7 +42,7 @@ from taskdash.rules.deadlines import Limits
 from taskdash.settings.model import Settings
 from taskdash.settings.shown import shown
 from taskdash.settings.values import Address
-from taskdash.store import accounts, datadir, events, idempotency
+from taskdash.store import accounts, datadir, events
 from taskdash.store.database import Database
 from taskdash.store.migrations import runner
 from taskdash.tcp.connection import Limits as TcpLimits
@@ -214,7 +214,6 @@ class App:
         self._db.on_refused = partial(self._parts.report, "store")
         self._db.on_death = self._on_death
         self._parts.report("store")
-        await self._db.write(idempotency.forget_unfinished)
         await task_actions.lose_all(self._db, self._clock.now())
         self._inputs.report("http", healthy=True)
         await self._first_admin()

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from taskdash.clock import ManualClock
+from taskdash.errors import StoreRefused
 from taskdash.store import accounts, events, idempotency, tasks
 from taskdash.store.tables import idempotency as kept
 from tests.journeys.http import PASSWORD, Person, Site, a_site
@@ -155,9 +156,75 @@ async def test_a_key_holds_for_24_hours(tmp_path: Path) -> None:
 
 
 async def test_after_a_restart_nothing_still_runs(site: Site) -> None:
-    await site.db.write(lambda conn: idempotency.begin(conn, "name", "digest", 1))
-    await site.db.write(idempotency.forget_unfinished)
-    assert await site.db.write(lambda conn: idempotency.begin(conn, "name", "digest", 2)) is None
+    for _start in range(2):
+        begun = await site.db.write(lambda conn: idempotency.begin(conn, "name", "digest", 1, runs=False))
+        assert begun is None
+    assert await site.db.write(lambda conn: idempotency.begin(conn, "name", "digest", 2, runs=True)) is not None
+
+
+class Refusing:
+    """Refuses the `nth` write from now on: instead of doing it, or after it was done."""
+
+    def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._write = site.db.write
+        self.left, self.is_done_first, self.refused = 0, False, False
+        monkeypatch.setattr(site.db, "write", self.write)
+
+    def arm(self, nth: int, *, is_done_first: bool = False) -> None:
+        self.left, self.is_done_first, self.refused = nth, is_done_first, False
+
+    async def write(self, work: Any) -> Any:
+        self.left -= 1
+        self.refused = self.refused or self.left == 0
+        if self.left == 0 and self.is_done_first:
+            await self._write(work)
+        if self.left == 0:
+            raise StoreRefused("the disk is full")
+        return await self._write(work)
+
+
+async def test_R3_whichever_write_the_store_refuses_a_key_is_done_once_and_never_stuck(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await site.person("ada")
+    store = Refusing(site, monkeypatch)
+    told = set()
+    for n in range(1, 9):
+        store.arm(n)
+        body, key = {**VIEW, "name": f"view {n}"}, f"k{n}"
+        first = await _post(ada, "/views", body, key)
+        if not store.refused:
+            break
+        told.add(first[0])
+        again = await _post(ada, "/views", body, key)
+        assert again[0] == 201
+        assert first[0] == 503 or again == first
+        assert (await _post(ada, "/views", body, key)) == again
+        assert (await _post(ada, "/views", VIEW, key))[0] == 422
+        assert await _views(ada) == n
+    assert told == {503, 201}
+
+
+async def test_R33_a_key_whose_beginning_was_stored_although_it_was_refused_is_free(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await site.person("ada")
+    Refusing(site, monkeypatch).arm(1, is_done_first=True)
+    assert (await _post(ada, "/views", VIEW, "k1"))[0] == 503
+    assert (await _post(ada, "/views", VIEW, "k1"))[0] == 201
+    assert await _views(ada) == 1
+
+
+async def test_an_answer_that_the_store_refused_is_stored_with_the_next_one(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await site.person("ada")
+    Refusing(site, monkeypatch).arm(3)
+    assert (await _post(ada, "/views", VIEW, "k1"))[0] == 201
+    unfinished = select(kept.c.key).where(kept.c.status.is_(None))
+    assert len(await site.db.read(lambda conn: conn.execute(unfinished).all())) == 1
+    await _post(ada, "/views", VIEW, "k2")
+    assert await site.db.read(lambda conn: conn.execute(unfinished).all()) == []
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256])

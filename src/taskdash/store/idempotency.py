@@ -1,4 +1,7 @@
-"""Answers kept by Idempotency-Key for 24 hours (SPEC 8). A row without status is a request that still runs."""
+"""Answers kept by Idempotency-Key for 24 hours (SPEC 8).
+
+A row without status is a request that still runs, or one whose end could not be stored: only who runs requests knows which.
+"""
 
 from msgspec import Struct
 from sqlalchemy import Connection, delete, insert, select, update
@@ -17,14 +20,14 @@ class Kept(Struct, frozen=True):
     answer: bytes | None
 
 
-def begin(conn: Connection, key: str, request_digest: str, now: Instant) -> Kept | None:
-    """None when the key is ours now; else what it stands for already."""
+def begin(conn: Connection, key: str, request_digest: str, now: Instant, *, runs: bool) -> Kept | None:
+    """None when the key is ours now; else what it stands for already. `runs`: a request with this key is under way."""
     row = conn.execute(
         select(idempotency.c.request_digest, idempotency.c.status, idempotency.c.answer, idempotency.c.at).where(
             idempotency.c.key == key
         )
     ).first()
-    if row and row.at > now - seconds(KEPT_S):
+    if row and row.at > now - seconds(KEPT_S) and (runs or row.status is not None):
         return Kept(row.request_digest, row.status, row.answer)
     forget(conn, key)
     conn.execute(insert(idempotency), [{"key": key, "request_digest": request_digest, "at": now}])
@@ -39,11 +42,6 @@ def finish(conn: Connection, key: str, status: int, answer: bytes) -> None:
 def forget(conn: Connection, key: str) -> None:
     """The request came to nothing: a repeat runs anew."""
     conn.execute(delete(idempotency).where(idempotency.c.key == key))
-
-
-def forget_unfinished(conn: Connection) -> None:
-    """After a start nothing of the time before still runs."""
-    conn.execute(delete(idempotency).where(idempotency.c.status.is_(None)))
 
 
 def purge(conn: Connection, now: Instant) -> None:

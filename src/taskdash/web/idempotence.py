@@ -1,15 +1,17 @@
 """`Idempotency-Key`: a POST that is repeated gets the first answer, and is done once (SPEC 8).
 
 The key counts together with the caller and the path. Another body under the same key is 422, a repeat while the first runs
-409. Only what was done is kept: a refused request may be repeated. Sign-in, passwords and tokens never take part, and of an
-answer that is kept a password is left out.
+409. Only what was done is kept: a refused request may be repeated. An answer that the store refuses to keep is kept in memory
+until the key comes again or the store takes another one; so no key is lost, nor done twice. Sign-in, passwords and tokens
+never take part, and of an answer that is kept a password is left out.
 
 The forms of pages take part where a script sends them (`form.js`). Of their answers no cookie is kept but the sentence for the
 next page, and no CSRF token: the script sends its own with every request.
 """
 
 import hashlib
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -29,6 +31,7 @@ HEADER = "Idempotency-Key"
 _TAKING_PART = ("/api/v1/", "/tasks/", "/incidents/", "/services/", "/handover")
 _NEVER = ("/api/v1/login", "/api/v1/logout", "/api/v1/me/password", "/api/v1/tokens")
 _MOST_BODY, _MOST_KEY = 1_048_576, 255
+Settle = Callable[[Connection], None]
 
 
 class _Answer(msgspec.Struct):
@@ -46,6 +49,9 @@ class Idempotence:
 
     def __init__(self, app: Litestar, web: Web) -> None:
         self._app, self._web = app, web
+        self._running: Counter[str] = Counter()
+        self._left: dict[str, Settle] = {}
+        """What the store refused to keep, by key: as few as ran when it began to refuse."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a repeat from what was kept; else run and keep."""
@@ -79,12 +85,29 @@ class Idempotence:
         body = await _read(receive)
         name = hashlib.sha256(b"\0".join((caller.name.encode(), *key))).hexdigest()
         digest = hashlib.sha256(body).hexdigest()
+        runs = name in self._running
+        self._running[name] += 1
+        try:
+            if known := await self._begin(name, digest, runs=runs):
+                await _repeat(send, known, digest)
+            else:
+                await self._run(scope, _Replay(body, receive), send, name, caller)
+        finally:
+            self._running[name] -= 1
+            if not self._running[name]:
+                del self._running[name]
+
+    async def _begin(self, name: str, digest: str, *, runs: bool) -> Kept | None:
         now = self._web.clock.now()
-        known = await self._web.db.write(lambda conn: idempotency.begin(conn, name, digest, now))
-        if known:
-            await _repeat(send, known, digest)
-        else:
-            await self._run(scope, _Replay(body, receive), send, name, caller)
+
+        def begin(conn: Connection) -> Kept | None:
+            if settle := self._left.get(name):
+                settle(conn)
+            return idempotency.begin(conn, name, digest, now, runs=runs)
+
+        known = await self._web.db.write(begin)
+        self._left.pop(name, None)
+        return known
 
     async def _run(self, scope: Scope, receive: Receive, send: Send, name: str, caller: _Caller) -> None:
         kept = _Answer([], b"")
@@ -115,8 +138,18 @@ class Idempotence:
             else:
                 idempotency.forget(conn, name)
 
-        with suppress(TaskDashError):  # the request itself was done, and a store that refuses has said so elsewhere
-            await self._web.db.write(settle)
+        left = self._left | {name: settle}
+
+        def settle_all(conn: Connection) -> None:
+            for each in left.values():
+                each(conn)
+
+        try:
+            await self._web.db.write(settle_all)
+        except TaskDashError:  # the request itself was done, and a store that refuses has said so elsewhere
+            self._left[name] = settle
+        else:
+            self._left = {key: each for key, each in self._left.items() if left.get(key) is not each}
 
 
 class _Replay:
