@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, Select, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, case, func, not_, or_, select
 
 from taskdash.model.instants import Instant
 from taskdash.model.records import Token, User
@@ -16,7 +16,7 @@ from taskdash.store.service_tasks import MOST
 from taskdash.store.tables import groups, task_counts, tasks, tokens, users
 from taskdash.store.task_filters import Filters
 from taskdash.store.task_page import alone
-from taskdash.store.task_terms import by_index, is_listed, risk_parts
+from taskdash.store.task_terms import absent_users, by_index, is_listed, risk_parts
 
 u, g, t, c, n = users.c, groups.c, tokens.c, tasks.c, task_counts.c
 _USERS = Shape(User, users, json=("groups",))
@@ -60,23 +60,38 @@ class Holding(NamedTuple):
 
 
 def holdings(conn: Connection, names: Sequence[str], now: Instant) -> dict[str, Holding]:
-    """By name: the numbers of the lists behind their links."""
+    """By name: the numbers of the lists behind their links.
+
+    Counters know what each holds and how much of it failed; all that somebody absent holds is at risk.
+    """
+    held, failed = _counted(conn, names), _counted(conn, names, "failed")
+    absent = set(conn.execute(absent_users(now).where(u.name.in_(list(names)))).scalars())
+    there = {name: total for name, total in held.items() if total and name not in absent}
+    others = _at_risk_besides(conn, there, now)
+    return {
+        name: Holding(total := held.get(name, 0), total if name in absent else failed.get(name, 0) + others[name])
+        for name in names
+    }
+
+
+def _counted(conn: Connection, names: Sequence[str], *statuses: str) -> dict[str, int]:
     query = select(n.value, func.sum(n.n)).where(n.kind == "user", n.value.in_(list(names))).group_by(n.value)
-    held = {row[0]: int(row[1]) for row in conn.execute(query)}
-    at_risk = _at_risk(conn, [name for name, total in held.items() if total], sum(held.values()), now)
-    return {name: Holding(held.get(name, 0), at_risk.get(name, 0)) for name in names}
+    rows = conn.execute(query.where(n.status.in_(statuses)) if statuses else query)
+    return {row[0]: int(row[1]) for row in rows}
 
 
-def _at_risk(conn: Connection, names: Sequence[str], total: int, now: Instant) -> Counter[str]:
-    """Of few tasks each is looked at; of many, only those that something puts at risk, each once."""
+def _at_risk_besides(conn: Connection, there: dict[str, int], now: Instant) -> Counter[str]:
+    """At risk by something else than having failed: of those that each holds, or of all that something puts at risk."""
     found: Counter[str] = Counter()
-    tests, parts = [is_listed(Filters()), c.user.in_(list(names))], risk_parts(conn, Filters(), now)
-    if 0 < total <= MOST:
-        found.update(_by_user(conn, by_index(select(c.user).where(*tests, or_(*(part.where for part in parts))), "tasks_user")))
-    elif total:
-        for index, part in enumerate(parts):
-            if part.rows:
-                found.update(_by_user(conn, alone(part, tests, parts[:index], c.user)))
+    failed, *others, _absent, ill = risk_parts(conn, Filters(), now)
+    parts, total = [*others, ill], sum(there.values())
+    tests = [is_listed(Filters()), c.user.in_(list(there)), not_(failed.where)]
+    if total <= max(MOST, sum(part.rows for part in parts)):
+        risky = or_(*(part.where for part in parts))
+        return Counter(_by_user(conn, by_index(select(c.user).where(*tests, risky), "tasks_user"))) if there else found
+    for index, part in enumerate(parts):
+        if part.rows:
+            found.update(_by_user(conn, alone(part, tests, parts[:index], c.user)))
     return found
 
 
