@@ -1,10 +1,12 @@
 """The task list over HTTP: filters, sorts, cursors, facets, visibility. SPEC 6, 8; R85, R87, R146."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from taskdash.model.instants import seconds, to_rfc3339
 from taskdash.store import tasks
@@ -194,6 +196,32 @@ async def test_R87_an_id_with_any_character_in_the_path_finds_its_task_and_no_ot
     status, body = await call(http, "POST", f"/tasks/{of_id(key)}/claim")
     assert (status, body["id"], body["user"]) == (200, key, "ada")
     assert await ids(http, "user=ada") == [key]
+
+
+@pytest.mark.parametrize("key", ["assign", "bulk", "claim", "export", "facets", "query"])
+async def test_R87_a_task_whose_id_is_a_word_of_ours_is_reached_by_the_api_and_by_the_link_of_its_page(
+    site: Site, key: str
+) -> None:
+    await stored(site, a_task(id=key, name=f"the task {key}"))
+    ada = (await site.person("ada")).http
+    path = f"%{ord(key[0]):02X}{key[1:]}"
+
+    def url(text: str) -> URL:
+        return URL(site.origin + text, encoded=True)
+
+    async with ada.get(url(f"/api/v1/tasks/{path}")) as answer:
+        assert answer.status == 200
+        assert (await answer.json())["id"] == key
+    async with ada.post(url(f"/api/v1/tasks/{path}/claim"), json={}) as answer:
+        assert answer.status == 200
+        assert (await answer.json())["user"] == "ada"
+    async with ada.get(url(f"/api/v1/tasks/{path}/events")) as answer:
+        assert [event["kind"] for event in (await answer.json())["items"]] == ["task.claimed"]
+    async with ada.get("/tasks") as answer:
+        href = next(iter(re.findall(r'href="(/tasks/[^"?]+)', await answer.text())))
+    async with ada.get(url(href)) as answer:
+        assert answer.status == 200
+        assert f"the task {key}" in await answer.text()
 
 
 async def test_R87_what_is_no_id_is_not_found(ada: aiohttp.ClientSession) -> None:

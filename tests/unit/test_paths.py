@@ -1,12 +1,15 @@
 """Ids in paths: R87."""
 
+from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taskdash.web.pages import links
 from taskdash.web.paths import escaped, opened
+from taskdash.web.routes import routes
 
 
 @given(st.text(min_size=1).filter(lambda text: text.isprintable() and max(text) < "\ud800"))
@@ -34,6 +37,21 @@ def test_an_id_that_is_also_a_word_of_ours_is_reached_by_a_needless_escape() -> 
     path = escaped(b"/tasks/%65xport")
     assert path == "/tasks/%65xport"
     assert opened(path.rpartition("/")[2]) == "export"
+
+
+@pytest.mark.parametrize(("place", "link"), [("/tasks", links.task), ("/services", links.service)])
+def test_the_links_of_the_screens_know_every_word_that_stands_where_an_id_may_stand(
+    place: str, link: Callable[[str], str]
+) -> None:
+    paths = [path.split("/") for route in routes() for path in route.paths]
+    words = {path[2] for path in paths if len(path) > 2 and f"/{path[1]}" == place and not path[2].startswith("{")}
+    assert words == links.WORDS[place]
+    for word in links.WORDS[place]:
+        path = escaped(link(word).encode())
+        assert path is not None
+        assert path.rpartition("/")[2] != word
+        assert opened(path.rpartition("/")[2]) == word
+    assert link("word") == f"{place}/word"
 
 
 def test_the_query_is_no_part_of_the_path() -> None:
