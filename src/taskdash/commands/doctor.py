@@ -15,6 +15,7 @@ from taskdash.commands.probes import Unwell
 from taskdash.errors import StartRefused
 from taskdash.settings.model import Settings
 from taskdash.settings.values import Address, address
+from taskdash.wire.nsq_stats import usual_http
 
 _LEAST_FREE_BYTES = 256 * 1024 * 1024
 Check = Callable[[], str]
@@ -75,6 +76,17 @@ def _checks(settings: Settings) -> Iterator[Check]:
         yield partial(probes.nsq, node, settings.nsq.auth)
     for node in settings.lookupd:
         yield partial(probes.http, node, "/ping", "nsqlookupd")
+    if settings.is_cluster:
+        yield from _channels(settings)
+
+
+def _channels(settings: Settings) -> Iterator[Check]:
+    topics = (settings.nsq.services_topic, settings.nsq.heartbeats_topic)
+    http = {str(node): usual_http(str(node)) for node in settings.nsqd}
+    for lookupd in settings.lookupd:
+        http |= probes.nodes(lookupd, topics)
+    for node, where in http.items():
+        yield partial(probes.channels, node, where, topics, settings.nsq.nsq_channel)
 
 
 def _directory(settings: Settings) -> str:

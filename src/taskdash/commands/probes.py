@@ -7,10 +7,14 @@ import json
 import socket
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
+from urllib.parse import quote
 
 from taskdash.client.api import NotTold, OverNsq
 from taskdash.settings.values import Address
+from taskdash.wire import nsq_stats
 
 TIMEOUT_S = 3.0
 _NOBODY = "taskdash-doctor-asks-for-a-task-that-is-not-there"
@@ -83,6 +87,33 @@ def http(address: Address, path: str, what: str) -> str:
     except (OSError, ValueError) as error:
         raise _unreachable(what, address, error) from None
     return f"{what} {url} answers"
+
+
+def channels(node: str, where: str, topics: Sequence[str], own: str) -> str:
+    """No channel of our topics may be without a reader, for it fills the disk (NSQ.md trap 21). `where`: nsqd's HTTP."""
+    for topic in topics:
+        try:
+            found = nsq_stats.unread(_got(where, f"/stats?format=json&topic={quote(topic)}"), topic, own)
+        except (OSError, ValueError) as error:
+            return f"nsqd {node}: its channels could not be looked at on http {where} ({getattr(error, 'reason', error)})"
+        if found:
+            raise Unwell(f"nsqd {node}: {found[0]}")
+    return f"nsqd {node} keeps no messages that nobody reads"
+
+
+def nodes(lookupd: Address, topics: Sequence[str]) -> dict[str, str]:
+    """The nodes that nsqlookupd names: HTTP by TCP. Empty when it cannot be asked, which `http` tells."""
+    found: dict[str, str] = {}
+    for topic in topics:
+        with suppress(OSError, ValueError):
+            found |= {node.tcp: node.http for node in nsq_stats.nodes(_got(str(lookupd), f"/lookup?topic={quote(topic)}"))}
+    return found
+
+
+def _got(where: str, path: str) -> bytes:
+    with urllib.request.urlopen(f"http://{where}{path}", timeout=TIMEOUT_S) as answer:
+        body: bytes = answer.read()
+    return body
 
 
 def free(what: str, address: Address) -> str:

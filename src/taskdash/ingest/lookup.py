@@ -6,32 +6,23 @@ from typing import Any
 
 import aiohttp
 import msgspec
-from msgspec import Struct
+
+from taskdash.wire import nsq_stats
+from taskdash.wire.nsq_stats import Node
 
 ANSWER_S = 3.0
 
 
-class _Producer(Struct):
-    broadcast_address: str
-    tcp_port: int
-
-
-class _Found(Struct):
-    producers: list[_Producer] = []
-
-
-_answers = msgspec.json.Decoder(_Found)
-
-
 class Lookup:
-    """`trouble`: one sentence when no nsqlookupd answered, else empty."""
+    """`trouble`: one sentence when no nsqlookupd answered, else empty. `http`: where the HTTP of each node is, by its TCP."""
 
     def __init__(self, addresses: Sequence[str]) -> None:
         self._addresses = addresses
         self._session: aiohttp.ClientSession | None = None
-        self._last: dict[tuple[str, str], list[str]] = {}
+        self._last: dict[tuple[str, str], list[Node]] = {}
         """What each said last of each topic: one that does not answer now still names its nodes."""
         self.trouble = ""
+        self.http: dict[str, str] = {}
 
     async def nodes(self, topics: Sequence[str]) -> list[str] | None:
         """`HOST:PORT` of every node that has one of the topics; None when no nsqlookupd could be asked."""
@@ -42,9 +33,10 @@ class Lookup:
             raise unforeseen[0]
         self._last |= {one: found for one, found in zip(asked, answers, strict=True) if not isinstance(found, OSError)}
         self.trouble = f"nsqlookupd: {wrong[0]}" if len(wrong) == len(answers) else ""
-        return None if self.trouble else sorted({node for found in self._last.values() for node in found})
+        self.http = {node.tcp: node.http for found in self._last.values() for node in found}
+        return None if self.trouble else sorted(self.http)
 
-    async def _ask(self, address: str, topic: str) -> list[str]:
+    async def _ask(self, address: str, topic: str) -> list[Node]:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_S), trust_env=False)
         try:
@@ -53,17 +45,11 @@ class Lookup:
                     return []
                 if answer.status != 200:
                     raise OSError(f"{address} answered {answer.status}")
-                found = _answers.decode(await answer.read())
+                return nsq_stats.nodes(await answer.read())
         except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
             raise OSError(f"{address} could not be asked ({type(error).__name__})") from None
-        return [_address(p) for p in found.producers if p.broadcast_address and 0 < p.tcp_port < 65_536]
 
     async def close(self) -> None:
         """End the connections."""
         if self._session is not None:
             await self._session.close()
-
-
-def _address(producer: _Producer) -> str:
-    host = producer.broadcast_address
-    return f"[{host}]:{producer.tcp_port}" if ":" in host else f"{host}:{producer.tcp_port}"

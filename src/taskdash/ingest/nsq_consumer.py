@@ -10,10 +10,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from taskdash.clock import Clock
 from taskdash.health import Inputs, Parts
+from taskdash.ingest.channels import warn_of_unread
 from taskdash.ingest.inbox import Inbox
 from taskdash.ingest.lookup import Lookup
 from taskdash.ingest.nsq_connection import Broken, Config, Subscription
 from taskdash.model.instants import in_seconds, seconds
+from taskdash.wire.nsq_stats import usual_http
 
 FIRST_PAUSE_S, SECOND_PAUSE_S, LONGEST_PAUSE_S, LIVED_S = 0.1, 1.0, 10.0, 10.0
 """Before connecting again (times up to 1.5): after a connection that lived, after the first failure, at most (R43, R54)."""
@@ -51,6 +53,7 @@ class Consumer:
         self._group = asyncio.TaskGroup()
         self._live: dict[tuple[str, str], Subscription] = {}
         self._reasons: dict[tuple[str, str], str] = {}
+        self._looked_at: set[str] = set()
         self._is_draining = False
 
     async def run(self) -> None:
@@ -127,6 +130,14 @@ class Consumer:
         self._inputs.report(name, healthy=not trouble, reason=trouble)
         if node not in self._wanted:
             self._inputs.withdrawn(name)
+        if not trouble and not self._is_draining and node not in self._looked_at:
+            self._look_at_channels(node)
+
+    def _look_at_channels(self, node: str) -> None:
+        """Once a node, when it is first heard."""
+        self._looked_at.add(node)
+        http = (self._lookup.http.get(node) if self._lookup else None) or usual_http(node)
+        self._group.create_task(warn_of_unread(node, http, self._topics, self._config.nsq_channel))
 
     def _shares(self) -> tuple[int, int]:
         services = max(1, self._config.max_in_flight // SERVICES_SHARE)
