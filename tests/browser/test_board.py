@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser, Locator
 
-from taskdash.store import tasks
+from taskdash.store import task_page, tasks
+from taskdash.web.pages import view_list
 from tests.browser.people import Visitor, signed_in
 from tests.journeys.http import Person, Site
 from tests.support import a_task, eventually
@@ -70,6 +71,30 @@ async def test_every_number_of_views_count_bar_and_sections_is_the_rows_behind_i
         for href, n in counted:
             await ada.page.goto(f"{href}{'&' if '?' in href else '?'}limit=200" if "limit=" not in href else href)
             assert len(await ada.rows()) == n, (start, href)
+
+
+async def test_of_many_tasks_the_first_saved_views_are_counted_but_no_text_and_nothing_of_a_great_outage(
+    chromium: Browser, town_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(view_list, "FEW_TASKS", 0)
+    monkeypatch.setattr(view_list, "MOST_OF_MANY", 3)
+    ssx = await town_site.again("ssx")
+    for name, query in (("A", "group=pay&at_risk=true"), ("B", "group=pay"), ("C", "q=pay"), ("D", "group=mx")):
+        await call(ssx, "/api/v1/views", {"name": name, "query": query})
+    ada = await signed_in(chromium, town_site, "ssx", locale="en")
+
+    async def numbers() -> list[str]:
+        await ada.page.goto("/tasks?sort=id")
+        shown = await ada.page.locator(".views > ul a .n").all_inner_texts()
+        return [text.strip() for text in shown[4:]]
+
+    risky, of_group, of_text, beyond = await numbers()
+    assert (of_text, beyond) == ("", "")
+    for query, n in (("group=pay&at_risk=true", risky), ("group=pay", of_group)):
+        await ada.page.goto(f"/tasks?{query}&limit=200")
+        assert len(await ada.rows()) == int(n)
+    monkeypatch.setattr(task_page, "MOST_ILL", 0)
+    assert await numbers() == ["", of_group, "", ""]
 
 
 async def test_a_filter_is_an_address_and_reload_and_back_give_the_same_rows(chromium: Browser, town_site: Site) -> None:

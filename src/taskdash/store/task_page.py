@@ -15,7 +15,7 @@ from taskdash.store import counters, hot, sqlite, task_plan
 from taskdash.store.tables import services, tasks, users
 from taskdash.store.task_filters import NONE, Filters
 from taskdash.store.task_plan import Asked, Sort
-from taskdash.store.task_terms import Part, Row, Term, by_index, expected, is_listed, terms
+from taskdash.store.task_terms import Part, Row, Term, by_index, expected, is_listed, risk_parts, terms
 from taskdash.store.tasks import SHAPE
 
 c = tasks.c
@@ -107,6 +107,18 @@ def count(conn: Connection, wanted: Filters, now: Instant, cap: int = CAP) -> in
     if known is None:
         known = counted(conn, wanted, terms(conn, wanted, now), cap)
     return min(known, cap + 1)
+
+
+MOST_ILL = 50_000
+"""Tasks on services in trouble; of more, what hangs on the states of services takes long to count."""
+
+
+def counts_fast(conn: Connection, wanted: Filters, now: Instant) -> bool:
+    """Whether `count` takes few milliseconds however many tasks there are: no text is sought, and few services are ill."""
+    if wanted.q:
+        return False
+    by_state = wanted.at_risk is not None or wanted.stale is not None or bool(wanted.liveness)
+    return not by_state or risk_parts(conn, Filters(), now)[-1].rows <= MOST_ILL
 
 
 def counted_already(conn: Connection, wanted: Filters) -> int | None:
