@@ -22,7 +22,7 @@ async def _task(site: Site, key: str) -> Any:
 async def _open(person: Visitor, key: str) -> None:
     await person.page.goto(f"/tasks/{key}")
     await person.page.locator(".ownacts button", has_text="Assign").click()
-    await person.sees("dialog h1", "Assign 1 task")
+    await person.sees("dialog h2", "Assign 1 task")
 
 
 async def test_a_person_is_chosen_by_keyboard_alone_and_the_button_names_them(chromium: Browser, town_site: Site) -> None:
@@ -30,7 +30,7 @@ async def test_a_person_is_chosen_by_keyboard_alone_and_the_button_names_them(ch
     await ada.page.goto("/tasks/1012")
     await ada.page.locator(".ownacts button", has_text="Assign").focus()
     await ada.page.keyboard.press("Enter")
-    await ada.sees("dialog h1", "Assign 1 task")
+    await ada.sees("dialog h2", "Assign 1 task")
     await ada.page.keyboard.type("zx")
     await ada.page.locator(".people li").nth(1).wait_for(state="detached")
     assert await ada.page.get_attribute("#over [role=combobox]", "aria-activedescendant") == "person-1"
@@ -74,17 +74,45 @@ async def test_escape_and_cancel_close_and_give_the_focus_back_to_what_opened_it
     await ada.misses("dialog")
     assert "Assign" in await ada.page.evaluate(focused)
     await ada.page.keyboard.press("Enter")
-    await ada.sees("dialog h1", "Assign 1 task")
+    await ada.sees("dialog h2", "Assign 1 task")
     await ada.page.locator("dialog .btn", has_text="Cancel").click()
     await ada.misses("dialog")
     assert "Assign" in await ada.page.evaluate(focused)
     await ada.page.evaluate("document.activeElement.blur()")
     await ada.page.locator(".ownacts button", has_text="Assign").evaluate("button => button.click()")
-    await ada.sees("dialog h1", "Assign 1 task")
+    await ada.sees("dialog h2", "Assign 1 task")
     await ada.page.keyboard.press("Escape")
     await ada.misses("dialog")
     assert await ada.page.evaluate("document.activeElement.dataset.key") == "assign", "where a click does not focus a button"
     assert ada.complaints == []
+
+
+async def test_a_dialog_has_a_heading_of_its_own_under_the_one_of_the_page(chromium: Browser, town_site: Site) -> None:
+    ada = await signed_in(chromium, town_site, "ssx", locale="en")
+    await ada.page.goto("/tasks/1012")
+    await ada.page.locator(".ownacts button", has_text="Assign").click()
+    dialog = ada.page.get_by_role("dialog", name="Assign 1 task")
+    await dialog.get_by_role("heading", name="Assign 1 task", level=2).wait_for()
+    assert await ada.page.locator("h1").all_inner_texts() == ["手续费结算"]
+    await ada.page.select_option("#over select[name=end]", "other")
+    await ada.page.fill("#over input[name=until]", "2020-01-01T10:00")
+    await ada.page.click("#over button.primary")
+    await ada.sees("#over [role=alert]", "until")
+    await dialog.get_by_role("heading", name="Assign 1 task", level=2).wait_for()
+    assert await ada.page.locator("h1").count() == 1, "also after an answer of the server"
+    await ada.page.goto("/tasks/assign?ids=1012")
+    assert await ada.page.locator("h1").all_inner_texts() == ["Assign 1 task"]
+    assert all("422" in each for each in ada.complaints), ada.complaints
+
+
+async def test_a_page_that_is_one_form_already_opens_no_other_over_itself(chromium: Browser, town_site: Site) -> None:
+    ada = await signed_in(chromium, town_site, "ssx", locale="en")
+    await ada.page.goto("/handover")
+    await ada.page.keyboard.press("Control+k")
+    await ada.page.keyboard.type("1012")
+    await ada.page.locator("#palette [role=option]", has_text="Assign").click()
+    await ada.page.wait_for_url("**/tasks/assign?ids=1012*")
+    assert await ada.page.locator("h1").all_inner_texts() == ["Assign 1 task"]
 
 
 async def _pick(person: Visitor, name: str, *, script: bool) -> None:

@@ -159,7 +159,7 @@ async def test_the_list_of_keys_opens_over_the_page_in_the_readers_language(
     assert ada.complaints == []
 
 
-async def test_u_applies_the_updates_y_copies_the_id_and_a_assigns(chromium: Browser, town_site: Site) -> None:
+async def test_u_applies_the_updates_and_y_copies_the_id(chromium: Browser, town_site: Site) -> None:
     ada = await signed_in(chromium, town_site, "ssx", locale="en", permissions=["clipboard-read", "clipboard-write"])
     await ada.page.goto("/tasks?user=none&sort=id&group=pay")
     first, *_others = await ada.rows()
@@ -173,5 +173,28 @@ async def test_u_applies_the_updates_y_copies_the_id_and_a_assigns(chromium: Bro
     here = await _at(ada.page)
     await ada.is_told(f"Copied: {here}")
     assert await ada.page.evaluate("navigator.clipboard.readText()") == here
+
+
+@pytest.mark.parametrize("path", ["/tasks?user=none&sort=id&group=pay", "/mine", "/services/billing"])
+async def test_a_assigns_the_row_in_a_dialog_over_its_list_and_the_list_keeps_its_place(
+    chromium: Browser, town_site: Site, path: str
+) -> None:
+    ada = await signed_in(chromium, town_site, "ssx", locale="en")
+    await ada.page.goto(path)
+    await _press(ada, "j", "j")
+    here, row = ada.page.url, await _at(ada.page)
     await _press(ada, "a")
-    await ada.sees("h1, h2, [id=dialog-title]", "Assign 1 task")
+    await ada.sees("dialog h2", "Assign 1 task")
+    assert await ada.page.locator("#over .picked .mono").inner_text() == row
+    assert await ada.page.evaluate("document.activeElement.getAttribute('role')") == "combobox"
+    await _press(ada, "Escape")
+    await ada.misses("dialog")
+    assert await ada.page.evaluate("document.activeElement.closest('tr')?.dataset.task") == row
+    await _press(ada, "a")
+    await ada.sees("dialog h2", "Assign 1 task")
+    await ada.page.click(".people li[data-value=zxf]")
+    await ada.page.click("#over button.primary")
+    await ada.is_told("1 task assigned to zxf.")
+    assert (await _task(town_site, row)).user == "zxf"
+    assert ada.page.url == here
+    assert ada.complaints == []

@@ -11,7 +11,8 @@ import * as menus from "./menus.js";
 import * as page from "./page.js";
 import * as palette from "./palette.js";
 import * as picker from "./picker.js";
+import * as press from "./press.js";
 import * as select from "./select.js";
 import * as stream from "./stream.js";
 
-for (const module of [copy, form, dialog, picker, board, held, menus, page, select, keys, palette, clock, stream]) module.start();
+for (const module of [press, copy, form, dialog, picker, board, held, menus, page, select, keys, palette, clock, stream]) module.start();

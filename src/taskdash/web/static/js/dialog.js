@@ -2,7 +2,7 @@
 // pages of their own. Esc and Cancel close, and the focus goes back to what opened it. UI 5, 10.
 
 import { ask } from "./ask.js";
-import { openOver } from "./form.js";
+import { lowerHeading, openOver } from "./form.js";
 
 const OVER = new Set(["/tasks/assign", "/handover", "/mine/shift"]);
 const dialog = document.createElement("dialog");
@@ -19,6 +19,7 @@ const formOf = (page) => page.querySelector("main > .dialog");
 /** @param {Element} form @param {Element | null} from */
 function show(form, from) {
   opener = dialog.open ? opener : from;
+  lowerHeading(form);
   dialog.replaceChildren(document.importNode(form, true));
   const toasts = document.getElementById("toasts");
   if (toasts) dialog.append(toasts);
@@ -54,7 +55,7 @@ function onClick(event) {
   if (link.matches("dialog [data-close]")) {
     event.preventDefault();
     dialog.close();
-  } else if (isOver(link.href) && link.origin === location.origin && !link.target) {
+  } else if (isOver(link.href) && !formOf(document) && link.origin === location.origin && !link.target) {
     event.preventDefault();
     void open(link.href, link);
   }

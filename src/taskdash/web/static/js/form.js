@@ -52,6 +52,19 @@ function waitForToast() {
   if (!toasts.matches(":hover, :focus-within")) toastTimer = window.setTimeout(() => toasts.replaceChildren(), TOAST_MS);
 }
 
+/**
+ * The heading of a page that is shown over another: the one h1 is that of the page below. UI 10.
+ * @param {Element} form as the server gave it
+ */
+export function lowerHeading(form) {
+  const high = form.querySelector("h1");
+  if (!high) return;
+  const low = form.ownerDocument.createElement("h2");
+  low.id = high.id;
+  low.append(...high.childNodes);
+  high.replaceWith(low);
+}
+
 /** @param {string} text @param {Node[]} more */
 export function say(text, ...more) {
   show(`<div class="toast er" role="alert"><svg class="i" aria-hidden="true"><use href="#i-x"/></svg><span></span></div>`, text, more);
@@ -91,6 +104,7 @@ async function send(act) {
   const fresh = answer.html.querySelector(over ? "main > *" : "main");
   const known = over ?? document.querySelector("main");
   if (!fresh || !known) return offerAgain(act, answer.status);
+  if (over) lowerHeading(fresh);
   patch(known, fresh);
   if (!over) return patchParts(answer.html);
   document.dispatchEvent(new Event("taskdash:dialog"));
