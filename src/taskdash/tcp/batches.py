@@ -17,6 +17,9 @@ from taskdash.store.finds import find
 from taskdash.tcp import replies
 
 MOST_AT_ONCE = 1_024
+COMPANY_S = 0.001
+"""So long a write waits for as many as came with the one before: the answers of one commit bring the next requests almost
+together, and the first of them alone would make a commit of its own."""
 
 Apply = Callable[[Sequence[TaskRequest]], Awaitable[Sequence[TaskDashError | None]]]
 
@@ -57,26 +60,45 @@ R = TypeVar("R")
 class Gathering(Generic[R]):
     """A queue that hands all that waits to `serve`, one batch at a time.
 
-    Its loop waits on a bare future, not on an Event: for one Find alone the extra turns of the loop would count.
+    `company_s`: how long it waits for as many as the batch before had; who comes alone again and again never waits. Its loop
+    waits on a bare future, not on an Event: for one Find alone the extra turns of the loop would count.
     """
 
-    def __init__(self, serve: Callable[[Sequence[R]], Awaitable[Sequence[bytes]]]) -> None:
+    def __init__(self, serve: Callable[[Sequence[R]], Awaitable[Sequence[bytes]]], company_s: float = 0.0) -> None:
         self._serve = serve
+        self._company_s = company_s
         self._waiting: list[tuple[R, Slot]] = []
-        self._idle: asyncio.Future[None] | None = None
+        self._wanted = 1
+        self._enough: asyncio.Future[None] | None = None
 
     def put(self, request: R, slot: Slot) -> None:
         """Join the next batch."""
         self._waiting.append((request, slot))
-        if self._idle is not None and not self._idle.done():
-            self._idle.set_result(None)
+        if len(self._waiting) >= self._wanted:
+            self._end_wait()
+
+    def _end_wait(self) -> None:
+        if self._enough is not None and not self._enough.done():
+            self._enough.set_result(None)
+
+    async def _wait_for(self, wanted: int, duration_s: float = 0.0) -> None:
+        """Until so many wait; with a duration, at most so long."""
+        loop = asyncio.get_running_loop()
+        self._wanted, self._enough = wanted, loop.create_future()
+        timer = loop.call_later(duration_s, self._end_wait) if duration_s else None
+        await self._enough
+        if timer is not None:
+            timer.cancel()
 
     async def run(self) -> None:
         """Serve until cancelled."""
+        company = 1
         while True:
             if not self._waiting:
-                self._idle = asyncio.get_running_loop().create_future()
-                await self._idle
+                await self._wait_for(1)
+            if self._company_s and len(self._waiting) < company:
+                await self._wait_for(company, self._company_s)
+            company = min(len(self._waiting), MOST_AT_ONCE)
             batch, self._waiting = self._waiting[:MOST_AT_ONCE], self._waiting[MOST_AT_ONCE:]
             bodies = await self._serve([request for request, _slot in batch])
             _hand_out(bodies, [slot for _request, slot in batch])
@@ -99,7 +121,7 @@ def writes(apply: Apply) -> Gathering[TaskRequest]:
             outcomes = [error] * len(batch)
         return [_written(request, outcome) for request, outcome in zip(batch, outcomes, strict=True)]
 
-    return Gathering(serve)
+    return Gathering(serve, COMPANY_S)
 
 
 def _written(request: TaskRequest, outcome: TaskDashError | None) -> bytes:
