@@ -27,10 +27,9 @@ def rows(conn: Connection, statement: ClauseElement, values: Values = ()) -> lis
     return sqlite.rows(conn, compiled(statement, conn.dialect), values)
 
 
-def change_many(conn: Connection, statement: ClauseElement, many: Sequence[Values]) -> None:
-    """The statement once for each of `many`."""
-    if many:
-        sqlite.change_many(conn, compiled(statement, conn.dialect), many)
+def change_many(conn: Connection, statement: ClauseElement, many: Sequence[Values]) -> int:
+    """The statement once for each of `many`; returns how many rows it changed."""
+    return sqlite.change_many(conn, compiled(statement, conn.dialect), many) if many else 0
 
 
 class ByKey:

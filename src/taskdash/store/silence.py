@@ -4,13 +4,15 @@ No decisions. `crowd` asks of the tables what `rules.sight.crowd_of` says of rec
 """
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Update, and_, bindparam, case, func, or_, select, update
 
 from taskdash.model.instants import SECOND, Instant
 from taskdash.model.records import Service
 from taskdash.rules.sight import URLS, Crowd
+from taskdash.store import hot
 from taskdash.store.rows import to_json
 from taskdash.store.services import SHAPE
 from taskdash.store.tables import services
@@ -34,8 +36,17 @@ JUDGED = (
 )
 """The columns that liveness writes; those of beats and of collections belong to others."""
 _SAME = and_(c.pk == bindparam("b_pk"), c.state == bindparam("b_state"), c.due_at.is_not_distinct_from(bindparam("b_due_at")))
-_SET = update(services).where(_SAME).values({name: bindparam(f"new_{name}") for name in JUDGED})
-_MOVE = update(services).where(_SAME).values(due_at=bindparam("new_due_at"), evidence=bindparam("new_evidence"))
+_MOVED = ("due_at", "evidence")
+
+
+def _setting(names: Sequence[str]) -> Update:
+    """An UPDATE of a row that nobody else changed, with the values of `names` and then of `_key` for its places."""
+    return update(services).where(_SAME).ordered_values(*((c[name], bindparam(f"new_{name}")) for name in names))
+
+
+_SET, _MOVE = _setting(JUDGED), _setting(_MOVED)
+_judged, _moved = attrgetter(*JUDGED), attrgetter(*_MOVED)
+_FLAPS = JUDGED.index("flaps")
 Judged = tuple[Service, Service]
 """(as it was read, as it was judged)."""
 
@@ -65,27 +76,26 @@ def compare_and_set(conn: Connection, pairs: Sequence[Judged]) -> list[Judged]:
     """Store changes of state, except of services that somebody else changed since they were read; returns the stored ones."""
     if not pairs:
         return []
-    rows = [_key(before) | _judged_columns(after) for before, after in pairs]
-    if conn.execute(_SET, rows).rowcount == len(rows):
+    rows = [_judged_columns(after) + _key(before) for before, after in pairs]
+    if hot.change_many(conn, _SET, rows) == len(rows):
         return list(pairs)
     found = select(c.pk, c.state, c.since, c.due_at).where(c.pk.in_([before.pk for before, _ in pairs]))
     now = {row.pk: (row.state, row.since, row.due_at) for row in conn.execute(found)}
     return [(before, after) for before, after in pairs if now.get(before.pk) == (after.state, after.since, after.due_at)]
 
 
-def _judged_columns(after: Service) -> dict[str, Any]:
-    return {f"new_{name}": getattr(after, name) for name in JUDGED} | {"new_flaps": to_json(after.flaps)}
+def _judged_columns(after: Service) -> tuple[Any, ...]:
+    values: tuple[Any, ...] = _judged(after)
+    return (*values[:_FLAPS], to_json(after.flaps), *values[_FLAPS + 1 :])
 
 
 def push_on(conn: Connection, pairs: Sequence[Judged]) -> None:
     """Move deadlines (and evidence) of services whose state stays, in one statement."""
-    rows = [_key(before) | {"new_due_at": after.due_at, "new_evidence": after.evidence} for before, after in pairs]
-    if rows:
-        conn.execute(_MOVE, rows)
+    hot.change_many(conn, _MOVE, [_moved(after) + _key(before) for before, after in pairs])
 
 
-def _key(before: Service) -> dict[str, Any]:
-    return {"b_pk": before.pk, "b_state": before.state, "b_due_at": before.due_at}
+def _key(before: Service) -> tuple[int, str, Instant | None]:
+    return before.pk, before.state, before.due_at
 
 
 def has_beat_since(conn: Connection, source: str, at: Instant) -> bool:

@@ -79,13 +79,14 @@ def rows(conn: Connection, statement: str, values: Sequence[Any] = ()) -> list[A
     return found
 
 
-def change_many(conn: Connection, statement: str, many: Sequence[Sequence[Any]]) -> None:
-    """Run a statement by the driver alone, once for each of `many`."""
+def change_many(conn: Connection, statement: str, many: Sequence[Sequence[Any]]) -> int:
+    """Run a statement by the driver alone, once for each of `many`; returns how many rows it changed."""
     driver: Any = conn.connection.driver_connection
     try:
-        driver.executemany(statement, many)
+        changed: int = driver.executemany(statement, many).rowcount
     except sqlite3.Error as error:
         raise DBAPIError(None, None, error) from error
+    return changed
 
 
 def next_pks(conn: Connection, table: Table, count: int) -> range:
