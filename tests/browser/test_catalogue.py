@@ -67,6 +67,7 @@ _MADE_OF_PARTS = [
     ),
     *(f"interval must be {what}" for what in ("a number of seconds", "a text", "true or false", 'the text "GET" or "POST"')),
     "the body holds a lone surrogate",
+    "x.later[1]: JSON is malformed: invalid character (byte 3)",
     "the answer is nested deeper than 32",
     "reserved: x must not be negative",
     "record 3: the record is not valid JSON: input data was truncated",
@@ -78,7 +79,7 @@ _MADE_OF_PARTS = [
     "the store has not answered for 5 s; nothing was kept",
 ]
 """Sentences whose parts come from elsewhere: from the JSON decoder, from a rule's table, or joined when they are stored."""
-_OPEN = {"{}: {}", "{} must be {}", "the body holds {}", "E_{}"}
+_OPEN = {"{}: {}", "{} must be {}", "E_{}"}
 """How these begin in the code; `_MADE_OF_PARTS` has what becomes of them."""
 
 

@@ -276,3 +276,35 @@ async def test_R166_a_mistake_of_ours_is_told_by_an_id_only(site: Site, monkeypa
     assert "SELECT" not in text
     assert "/home" not in text
     assert re.search(r"[0-9a-f]{12}", json.loads(text)["detail"])
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("/handover", "to"),
+        ("/tasks/a/transfer", "service_id"),
+        ("/tasks/bulk", "action"),
+        ("/services", "id"),
+        ("/services/a/pause", "reason"),
+        ("/users", "name"),
+        ("/groups", "id"),
+        ("/views", "name"),
+        ("/tokens", "name"),
+    ],
+)
+async def test_a_required_field_that_is_absent_is_named_by_the_problem(site: Site, path: str, field: str) -> None:
+    root = await site.person("root", "admin")
+    async with root.http.post(f"/api/v1{path}", json={}) as answer:
+        problem = await answer.json()
+    assert (answer.status, problem["field"]) == (422, field)
+
+
+@pytest.mark.parametrize("path", ["/services", "/tasks/query", "/handover"])
+@pytest.mark.parametrize("number", ["1e999", "18446744073709551616", "NaN"])
+async def test_R63_a_number_that_nobody_can_hold_is_refused_by_the_api(site: Site, path: str, number: str) -> None:
+    root = await site.person("root", "admin")
+    body = f'{{"id":"a","later":{{"x":{number}}}}}'
+    async with root.http.post(f"/api/v1{path}", data=body, headers={"Content-Type": "application/json"}) as answer:
+        problem = await answer.json()
+    assert (answer.status, problem["field"], problem["errid"]) == (400, "later.x", 1000)
+    assert "later.x" in problem["detail"]

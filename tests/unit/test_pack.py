@@ -148,3 +148,13 @@ def test_R71_a_heartbeat_notice_is_one_whatever_its_body(body: bytes) -> None:
     read = pack.decode(b'{"MessageID":1392,"Header":null,"Body":%b}' % body)
     assert read.is_heartbeat
     assert read.error is None
+
+
+@pytest.mark.parametrize("number", ["1e999", "-9223372036854775809", "NaN"])
+def test_R63_a_number_that_nobody_can_hold_is_refused_in_every_form_of_a_body(number: str) -> None:
+    body = f'{{"id":"133","later":{{"x":{number}}}}}'
+    texts = json.dumps(body), json.dumps(base64.b64encode(body.encode()).decode())
+    for form in (body, *texts):
+        read = pack.decode(b'{"MessageID":2,"Header":{"RequestID":"Register"},"Body":%b}' % form.encode())
+        assert read.error is not None
+        assert "later.x" in read.error.detail
