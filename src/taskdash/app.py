@@ -209,18 +209,18 @@ class App:
     # running
 
     async def start(self) -> None:
-        """Make the first admin if nobody is there, listen on every address, say so."""
+        """Listen on every address, make the first admin if nobody is there, say so."""
         self._db.on_commit = self._feed.wake
         self._db.on_refused = partial(self._parts.report, "store")
         self._db.on_death = self._on_death
         self._parts.report("store")
         await task_actions.lose_all(self._db, self._clock.now())
         self._inputs.report("http", healthy=True)
-        await self._first_admin()
         await self._listen("http", self._settings.http.listen, self._http.listen)
         await self._listen("tcp", self._settings.tcp.listen, self._tcp.start)
         for name, address, listen in self._input.listeners():
             await self._listen(name, address, listen)
+        await self._first_admin()  # once the start can no longer be refused: its password is told once
         self._web.addresses.update({name: _shown(*where) for name, where in self._addresses.items()})
         self._say_ready()
 

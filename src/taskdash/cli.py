@@ -5,6 +5,7 @@ imported only when it is asked for, so that `taskdash run` starts at once.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -39,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(command: str, arguments: list[str]) -> int:
     from taskdash.errors import StartRefused, TaskDashError
 
+    if command == "serve":  # until the server takes the signals itself there is nothing to drain
+        signal.signal(signal.SIGTERM, lambda _number, _frame: os._exit(0))
     module = import_module(f"taskdash.commands.{command}")
     try:
         return int(module.run(arguments))

@@ -93,6 +93,12 @@ class Inputs:
         """The source is no longer one of ours."""
         self._inputs.pop(name, None)
 
+    @property
+    def is_deaf(self) -> bool:
+        """There are nsqd nodes, and none of them can be heard."""
+        nodes = [known for known in self if known.name.startswith("nsqd:")]
+        return bool(nodes) and not any(node.healthy for node in nodes)
+
     def __iter__(self) -> Iterator[Input]:
         return iter(list(self._inputs.values()))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -12,7 +13,7 @@ from taskdash.model.instants import seconds, to_rfc3339
 from taskdash.model.records import SYSTEM
 from taskdash.store import events, tasks
 from tests.journeys.api import call, ids, stored
-from tests.journeys.http import Site
+from tests.journeys.http import Site, a_site
 from tests.support import a_service, a_task
 
 
@@ -213,3 +214,16 @@ async def test_what_a_person_holds_is_at_risk_while_they_are_away(site: Site) ->
     await site.db.write(lambda conn: account_actions.change_user(conn, SYSTEM, "bob", away, now))
     _status, body = await call(ada, "GET", "/tasks?at_risk=true")
     assert [(task["id"], [why["reason"] for why in task["why"]]) for task in body["items"]] == [("1", ["away"])]
+
+
+async def test_R146_what_may_not_be_seen_is_not_there_also_for_who_may_not_change_it(tmp_path: Path) -> None:
+    async with a_site(tmp_path, visibility="groups") as site:
+        await stored(
+            site, a_task(id="mine", group_id="mx"), a_task(id="hidden", group_id="pay", service_id="s"), a_service(id="s")
+        )
+        eve = await site.person("eve", "member", ("mx",))
+        for key, status in (("mine", 403), ("hidden", 404), ("nothing", 404)):
+            body = {"user": "eve", "version": 1}
+            assert (await call(eve.http, "POST", f"/tasks/{key}/assign", body))[0] == status
+        for key in ("s", "nothing"):
+            assert (await call(eve.http, "POST", f"/services/{key}/pause", {"reason": "x"}))[0] == 404

@@ -261,6 +261,20 @@ async def test_R147_with_visibility_by_groups_a_stream_tells_only_what_may_be_se
         assert "no 1" not in {each["evidence"] for each in body["items"]}
 
 
+async def test_R147_a_stream_goes_on_with_the_groups_that_its_listener_has_now(tmp_path: Path) -> None:
+    async with a_site(tmp_path, visibility="groups") as site:
+        await stored(site, a_task(id="1", group_id="pay"), a_task(id="2", group_id="mx"))
+        await site.account("pia", "lead", ("pay",))
+        eve = await site.person("eve", "member", ("mx",))
+        stream = listen(eve.http)
+        await anext(stream)
+        moved, now = UserChange(groups=("pay",)), site.web.clock.now()
+        await site.db.write(lambda conn: account_actions.change_user(conn, SYSTEM, "eve", moved, now))
+        await append(site, an_event(2), an_event(1))
+        told = [each.data for each in await take(stream, 2)]
+        assert [(each["kind"], each["evidence"]) for each in told] == [("user.changed", ""), ("task.changed", "no 1")]
+
+
 async def test_a_comment_every_15_seconds_keeps_the_line_open(tmp_path: Path) -> None:
     clock = ManualClock()
     async with a_site(tmp_path, clock) as site:

@@ -10,13 +10,16 @@ import pytest
 from aiohttp import web
 from msgspec import structs
 
-from taskdash.actions import intake
+from taskdash.actions import intake, liveness
+from taskdash.actions import tasks as task_actions
 from taskdash.actions.arrivals import Topics
-from taskdash.model.records import Message, Service, Task
-from taskdash.store import clash_problems, services, tasks
+from taskdash.actions.tasks import TaskRequest
+from taskdash.model.instants import seconds
+from taskdash.model.records import Actor, Message, Service, Task, TaskFields
+from taskdash.store import clash_problems, incidents, services, tasks
 from tests import service as task_services
 from tests.service import ONE, TWO, a_fetcher, asked, hangs, refuses, running, speaking, streams, tells
-from tests.support import a_task, eventually
+from tests.support import NOW, a_task, eventually
 from tests.sweeping import Collector, sweeping
 
 MIB = 1024 * 1024
@@ -204,6 +207,56 @@ async def test_a_clash_is_shown_on_both_and_ends_when_the_owner_is_archived(tmp_
         await collected(collector, "second")
         assert ((await row(collector, "133")).service_id, (await row(collector, "133")).status) == ("second", "failed")
         assert await collector.db.read(lambda conn: clash_problems.of_services(conn, both)) == {}
+
+
+async def test_an_archived_service_is_asked_no_more_and_its_clash_is_over_until_it_is_back(tmp_path: Path) -> None:
+    admin = Actor(type="user", id="root", channel="api", role="admin")
+    async with (
+        running(tells([ONE])) as first,
+        running(tells([ONE])) as second,
+        sweeping(tmp_path) as collector,
+    ):
+        for name, service in (("first", first), ("second", second)):
+            await collector.register(name, service.url)
+            await collector.until_collected(name)
+        await liveness.archive(collector.db, admin, "first", collector.clock.now())
+        asked = len(first.requests)
+        await collected(collector, "second")
+        await collected(collector, "second")
+        assert (await row(collector, "133")).service_id == "second"
+        assert len(first.requests) == asked
+        both = ["first", "second"]
+        assert await collector.db.read(lambda conn: clash_problems.of_services(conn, both)) == {}
+        assert await collector.db.read(incidents.clashing) == []
+        message = Message("taskdash.services", b'{"id":"first"}', collector.clock.now(), "nsq")
+        await intake.store_batch(collector.db, [message], collector.clock.now(), Topics())
+        await collected(collector, "first")
+        assert set(await collector.db.read(lambda conn: clash_problems.of_services(conn, both))) == set(both)
+
+
+async def test_each_registration_is_followed_by_a_collection_at_once(tmp_path: Path) -> None:
+    async with running(tells([ONE])) as service, sweeping(tmp_path) as collector:
+        await collector.register("billing", service.url, collect_at=collector.clock.now() + seconds(300))
+        collector.clock.advance(1)
+        await registers(collector, name="Billing", url=service.url)
+        registered_at = collector.clock.now()
+        await collector.until(lambda: service.requests)
+        assert collector.clock.now() - registered_at < seconds(5)
+
+
+async def test_a_gone_task_that_came_back_over_TCP_goes_again_with_the_same_answer(tmp_path: Path) -> None:
+    async with running(tells([ONE])) as service, sweeping(tmp_path) as collector:
+        known = [(None, a_task(id="132", service_id="billing", gone_at=NOW))]
+        await collector.db.write(lambda conn: tasks.save(conn, known))
+        await collector.register("billing", service.url)
+        await collector.until_collected("billing")
+        request = TaskRequest(
+            kind="register", fields=TaskFields(id="132"), actor=Actor(type="connection", id="c", channel="tcp")
+        )
+        assert await task_actions.apply_batch(collector.db, [request], collector.clock.now()) == [None]
+        assert (await row(collector, "132")).gone_at is None
+        await collected(collector, "billing")
+        assert (await row(collector, "132")).gone_at is not None
 
 
 async def test_a_task_from_TCP_gets_its_owner_and_a_persons_claim_stands(tmp_path: Path) -> None:

@@ -24,6 +24,21 @@ async def test_R15_readyz_names_the_part_that_does_not_work_and_clears(site: Sit
         assert (answer.status, (await answer.json())["ready"]) == (200, True)
 
 
+async def test_R15_readyz_says_so_while_no_nsqd_node_can_be_heard(site: Site) -> None:
+    inputs, client = site.web.inputs, site.client()
+    for lost, status in ((("nsqd:a", "nsqd:b"), 503), (("nsqd:a",), 200), ((), 200)):
+        for name in ("nsqd:a", "nsqd:b"):
+            inputs.report(name, healthy=name not in lost, reason="refused" if name in lost else "")
+        async with client.get("/readyz") as answer:
+            assert (answer.status, (await answer.json())["ready"]) == (status, status == 200)
+
+
+async def test_a_content_type_names_its_charset_once(site: Site) -> None:
+    for path in ("/metrics", "/api/docs", "/healthz"):
+        async with site.client().get(path) as answer:
+            assert answer.headers["Content-Type"].count("charset=utf-8") == 1
+
+
 async def test_R167_details_are_for_loopback_or_a_token(tmp_path: Path) -> None:
     async with a_site(tmp_path, trusted_proxies=(ip_network("127.0.0.0/8"),)) as site:
         site.web.parts.report("store", "the disk is full")

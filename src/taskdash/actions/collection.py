@@ -130,9 +130,13 @@ async def note(db: Database, results: Sequence[Result]) -> None:
 
 
 def _look_again(conn: Connection, results: Sequence[Result]) -> None:
-    """Liveness judges at once what answers although it was overdue."""
-    revived = [r.service.pk for r in results if r.answer.ok and r.service.state in _OVERDUE]
+    """Liveness judges at once what answers although it was overdue, and what its url alone speaks for."""
+    revived = [r.service.pk for r in results if r.answer.ok and (r.service.state in _OVERDUE or _is_new_by_url(r.service))]
     collected.look_again(conn, revived, max((r.at for r in results), default=0))
+
+
+def _is_new_by_url(service: Service) -> bool:
+    return service.state == "new" and not service.interval_s
 
 
 def _failed(result: Result) -> dict[str, Any]:

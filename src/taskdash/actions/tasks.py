@@ -75,6 +75,7 @@ class _Fold:
         changed = [(before, after) for key, after in self._tasks.items() if (before := self._stored.get(key)) is not after]
         tasks.save(conn, changed)
         events.append(conn, self._events)
+        _ask_anew(conn, [after for before, after in changed if before and before.gone_at is not None and after.gone_at is None])
 
 
 def unknown_task(task_id: str) -> UnknownTask:

@@ -99,7 +99,7 @@ def _hash(options: argparse.Namespace) -> str:
 
 def _password(from_stdin: bool) -> str:
     if from_stdin:
-        return sys.stdin.readline().removesuffix("\n")
+        return sys.stdin.readline().removesuffix("\n").removesuffix("\r")
     if not sys.stdin.isatty():
         raise StartRefused("there is no terminal to ask for the password: give it with --password-stdin", 2)
     password = getpass.getpass("password: ")

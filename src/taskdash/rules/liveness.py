@@ -157,7 +157,7 @@ def _unarchived(service: Service, at: Instant) -> Outcome:
         return service, []
     was, told = {"archived": True}, {"archived": False}
     back = service_event(service, "service.back", at, SYSTEM, was, told, say("unarchived", at=moment(at)))
-    return structs.replace(service, archived_at=None), [back]
+    return structs.replace(service, archived_at=None, collect_at=at if service.url else None), [back]
 
 
 def pause(service: Service, actor: Actor, reason: str, until: Instant | None, now: Instant) -> Outcome:
@@ -188,9 +188,9 @@ def resume(service: Service, actor: Actor, at: Instant, now: Instant, limits: Li
 
 
 def archive(service: Service, actor: Actor, at: Instant, evidence: str = "") -> Outcome:
-    """Hidden by default until a beat or a registration brings it back; nothing is deleted."""
+    """Hidden by default, and not asked for its tasks, until a beat or a registration brings it back; nothing is deleted."""
     if service.archived_at is not None:
         return service, []
     why = evidence or say("archived_by", who=actor.id)
     event = service_event(service, "service.archived", at, actor, {"archived": False}, {"archived": True}, why)
-    return structs.replace(service, archived_at=at, due_at=None), [event]
+    return structs.replace(service, archived_at=at, due_at=None, collect_at=None), [event]

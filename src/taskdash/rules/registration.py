@@ -117,16 +117,11 @@ def register(
     if is_leaving(told.reserved):
         after, more = liveness.goodbye(after, at, now, limits)
         events = [*events, *more]
-    if known is not None and _comes_back(known) and after.state == "new" and after.url:
-        after = structs.replace(after, collect_at=now)
+    if known is not None and after.url and after.state != "left" and after.registered_at > known.registered_at:
+        after = structs.replace(after, collect_at=now)  # its tasks may be others by now
     if after == known:
         return known, []
     return after, [*_told_events(known, after, at, actor), *events]
-
-
-def _comes_back(service: Service) -> bool:
-    """Its tasks may be others by now; and one that sends no beats is known by its url alone."""
-    return service.state in {"down", "left"} or service.archived_at is not None or not service.interval_s
 
 
 def _told_events(known: Service | None, after: Service, at: Instant, actor: Actor) -> list[NewEvent]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection, or_, select
 
-from taskdash.store.tables import clashes, tasks
+from taskdash.store.tables import clashes, services, tasks
 
 MOST = 500
 
@@ -14,6 +14,7 @@ def of_services(conn: Connection, ids: Iterable[str]) -> dict[str, list[tuple[st
     wanted = set(ids)
     owner = tasks.c.service_id
     query = select(clashes.c.task_id, clashes.c.service_id, owner).join(tasks, tasks.c.id == clashes.c.task_id)
+    query = query.join(services, services.c.id == clashes.c.service_id).where(services.c.archived_at.is_(None))
     query = query.where(or_(clashes.c.service_id.in_(wanted), owner.in_(wanted))).order_by(clashes.c.task_id).limit(MOST)
     found: dict[str, list[tuple[str, str]]] = {}
     for task_id, reporter, holder in conn.execute(query):

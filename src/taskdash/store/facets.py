@@ -112,7 +112,8 @@ def _unfiltered(conn: Connection, name: str) -> Mapping[str, int]:
         return counters.by_value(conn, name, LARGEST)
     if name == "service":
         query = select(s.id, s.task_total).where(s.task_total > 0).order_by(s.task_total.desc(), s.id).limit(LARGEST)
-        return {row[0]: row[1] for row in conn.execute(query)}
+        unserved = counters.total(conn) - counters.served(conn)
+        return {row[0]: row[1] for row in conn.execute(query)} | ({"": unserved} if unserved else {})
     return _states(conn)
 
 

@@ -108,4 +108,6 @@ def clashing(conn: Connection, limit: int = 1_000) -> list[tuple[Service, int, s
     query = select(k.service_id, func.count(), func.min(k.task_id), func.min(k.at)).group_by(k.service_id).limit(limit)
     found: dict[str, Any] = {row[0]: row for row in conn.execute(query)}
     known = services.load_many(conn, found)
-    return [(known[key], row[1], row[2], row[3]) for key, row in found.items() if key in known]
+    return [
+        (known[key], row[1], row[2], row[3]) for key, row in found.items() if key in known and known[key].archived_at is None
+    ]

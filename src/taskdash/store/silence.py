@@ -26,6 +26,7 @@ JUDGED = (
     "evidence",
     "judge_from",
     "due_at",
+    "collect_at",
     "flapping",
     "flaps",
     "paused_until",

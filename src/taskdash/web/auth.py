@@ -7,6 +7,7 @@ or the origin do not allow. Objects are checked again inside the actions. A chan
 import asyncio
 import hmac
 from collections import OrderedDict
+from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -23,7 +24,9 @@ from taskdash.model.records import Actor, Session, Token, User
 from taskdash.rules import roles
 from taskdash.rules import secrets as forms
 from taskdash.store import accounts
+from taskdash.web import visible
 from taskdash.web.context import Web
+from taskdash.web.paths import opened
 
 IDLE_S, LONGEST_S = 12 * 3_600.0, 7 * 86_400.0
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -165,7 +168,18 @@ async def admit(connection: AnyConnection, handler: BaseRouteHandler) -> None:
     if identity.session and connection.scope.get("method") not in SAFE:
         await check_unsafe(request, identity.session.csrf_token)
     if refusal := roles.refusal(identity.actor, action):
+        await _seen(web, identity.actor, connection.path_params)
         raise Forbidden(refusal)
+
+
+async def _seen(web: Web, actor: Actor, path: Mapping[str, str]) -> None:
+    """Of an object that the caller may not see nothing is told, not even that they may not change it (SPEC 6)."""
+    if roles.sees_everything(actor, web.visibility) or not roles.may(actor, "see"):
+        return
+    if task_id := opened(path.get("task_id", "")):
+        await web.db.read(lambda conn: visible.task(conn, task_id, actor, web.visibility))
+    if service_id := opened(path.get("service_id", "")):
+        await web.db.read(lambda conn: visible.service(conn, service_id, actor, web.visibility))
 
 
 async def check_unsafe(request: Request[Any, Any, Any], expected: str) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
+from taskdash.actions import refusals
 from taskdash.errors import NotFound
-from taskdash.model.records import Actor, Event, Incident, Service
+from taskdash.model.records import Actor, Event, Incident, Service, Task
 from taskdash.rules import roles
 from taskdash.rules.roles import Visibility
 from taskdash.store import incidents, services, sight, tasks
@@ -19,6 +20,11 @@ from taskdash.store.task_filters import Visible
 def visible_to(actor: Actor, visibility: Visibility) -> Visible | None:
     """The restriction of a list to what this caller sees; None: no restriction."""
     return None if roles.sees_everything(actor, visibility) else Visible(actor.id, actor.groups)
+
+
+def task(conn: Connection, task_id: str, actor: Actor, visibility: Visibility) -> Task:
+    """The task of that id. Raises UnknownTask, the same for what is not there and what may not be seen."""
+    return refusals.visible(tasks.load(conn, task_id), task_id, actor, visibility)
 
 
 def service(conn: Connection, service_id: str, actor: Actor, visibility: Visibility) -> Service:

@@ -37,7 +37,7 @@ def docs(request: AnyRequest) -> Response[str]:
         f'<th scope="col">answer</th><th scope="col">what it does</th></tr></thead><tbody>{calls}</tbody></table>'
         f"<h2>Shapes</h2><dl>{structs}</dl></main></body></html>"
     )
-    return Response(body, media_type="text/html; charset=utf-8")
+    return Response(body, media_type="text/html")
 
 
 def _call(method: str, path: str, operation: dict[str, Any]) -> str:

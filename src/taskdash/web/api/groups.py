@@ -59,7 +59,7 @@ def _shown(conn: Connection, found: Sequence[Group]) -> list[GroupShape]:
     return [GroupShape(group.id, group.name, members.get(group.id, [])) for group in found]
 
 
-@get("/api/v1/groups", opt={"action": "see"})
+@get("/api/v1/groups", opt={"action": "see_accounts"})
 async def groups(web: Web, limit: Limit = LIMIT, cursor: str = "") -> Groups:
     """Every group, by id."""
     after = str(cursors.decode(cursor, "groups", [str])[0]) if cursor else ""

@@ -12,7 +12,7 @@ from taskdash.model.instants import to_rfc3339
 from taskdash.web import auth
 from taskdash.web.context import Web
 
-_METRICS = "text/plain; version=0.0.4; charset=utf-8"
+_METRICS = "text/plain; version=0.0.4"  # the response adds the charset
 
 
 class PartShape(Struct):
@@ -39,13 +39,14 @@ def healthz() -> str:
 
 @get("/readyz", opt={"action": auth.PUBLIC}, include_in_schema=False)
 async def readyz(request: Request[Any, Any, Any], web: Web) -> Response[Any]:
-    """200 when every part works, else 503; who and why only for loopback and for who is known."""
-    status = 200 if web.parts.ready else 503
+    """200 when every part works and an input can be heard, else 503; why, only for loopback and for who is known."""
+    is_ready = web.parts.ready and not web.inputs.is_deaf
+    status = 200 if is_ready else 503
     if not await _may_look(request, web):
-        return Response({"ready": web.parts.ready}, status_code=status)
+        return Response({"ready": is_ready}, status_code=status)
     parts = [PartShape(p.name, p.ok, to_rfc3339(p.since), p.reason) for p in web.parts]
     inputs = [PartShape(f"input {i.name}", i.healthy, to_rfc3339(i.since), i.reason) for i in web.inputs]
-    return Response(Readiness(web.parts.ready, parts + inputs), status_code=status)
+    return Response(Readiness(is_ready, parts + inputs), status_code=status)
 
 
 @get("/metrics", opt={"action": auth.PUBLIC}, include_in_schema=False)

@@ -34,6 +34,9 @@ class Caller:
 
     async def visible(self, batch: Sequence[Event]) -> Sequence[Event]:
         """Those of the batch that the caller may see."""
+        if any((event.subject_type, event.subject_id) == ("user", self._actor.id) for event in batch):
+            self._request.app.state.identities.forget()  # from here on by the groups that this change gave
+            await self.may_listen()
         actor, visibility = self._actor, self._web.visibility
         if roles.sees_everything(actor, visibility):
             return batch
