@@ -1,7 +1,8 @@
 """Bytes to a typed value, or one error: the only caller of msgspec's decoder for what comes from outside.
 
-Pure. Refused (SPEC 1): invalid UTF-8 anywhere, U+0000, nesting deeper than 32, and all that msgspec itself refuses (NaN,
-lone surrogates, BOM, trailing bytes, a number for a text). Of duplicate keys the last counts (RELIABILITY R60-R64, F19-F21).
+Pure. Refused (SPEC 1): invalid UTF-8 anywhere, U+0000, nesting deeper than 32, numbers that nothing holds, and all that
+msgspec itself refuses (NaN, lone surrogates, BOM, trailing bytes, a number for a text). Of duplicate keys the last counts
+(RELIABILITY R60-R64, F19-F21).
 """
 
 import re
@@ -10,6 +11,8 @@ from typing import TypeVar
 import msgspec
 
 from taskdash.errors import BadField, BadJson
+from taskdash.wire.json_numbers import has_unheld
+from taskdash.wire.json_places import place_of_unheld
 
 T = TypeVar("T")
 
@@ -25,6 +28,7 @@ _BAD_ESCAPE = re.compile(
 )
 _IN_BAD_ESCAPES = (rb"\u0000", rb"\ud", rb"\uD")
 """Each of them holds one of these; without, the search is not made: texts written as escapes would cost twice all the rest."""
+_MISSING = re.compile(r"missing required field `([^`]*)`")
 _PATH = re.compile(r" - at `\$\.?(?:\[\.\.\.\]\.?)*([^`]*)`$")
 
 
@@ -40,7 +44,9 @@ def _decoded(raw: bytes, decoder: "msgspec.json.Decoder[T]") -> T:
     except msgspec.ValidationError as error:
         raise _wrong_field(str(error)) from None
     except (msgspec.DecodeError, UnicodeError) as error:
-        raise BadJson(f"the body is not valid JSON: {_plain(str(error))}") from None
+        where = place_of_unheld(raw)
+        place = f"{where}: " if where else ""
+        raise BadJson(f"the body is not valid JSON: {place}{_plain(str(error))}", field=where or None) from None
     except RecursionError:
         raise BadJson(f"the body is nested deeper than {DEEPEST}") from None
 
@@ -60,9 +66,22 @@ def _check_bytes(raw: bytes) -> None:
     if b"\x00" in raw:
         raise BadJson("the body holds the character U+0000")
     if any(part in raw for part in _IN_BAD_ESCAPES) and (bad := _BAD_ESCAPE.search(raw)):
-        raise BadJson(f"the body holds {'the character U+0000' if bad.group(1) else 'a lone surrogate'}")
+        raise _unheld(raw, bad)
     if raw.count(b"[") + raw.count(b"{") > DEEPEST and _depth_exceeds(raw):
         raise BadJson(f"the body is nested deeper than {DEEPEST}")
+    if has_unheld(raw):
+        raise _unheld(raw, None)
+
+
+def _unheld(raw: bytes, escape: "re.Match[bytes] | None") -> BadJson:
+    """What no reader can hold: an escape, or else a number."""
+    field = place_of_unheld(raw) or None
+    where = field or "the body"
+    if escape is None:
+        return BadJson(f"{where} holds a number beyond 64 bit", field=field)
+    if escape.group(1):
+        return BadJson(f"{where} holds the character U+0000", field=field)
+    return BadJson(f"{where} holds a lone surrogate", field=field)
 
 
 def _depth_exceeds(raw: bytes) -> bool:
@@ -84,10 +103,10 @@ def _brackets(raw: bytes) -> bytes:
 
 
 def _wrong_field(text: str) -> BadField:
-    found = _PATH.search(text)
+    found, missing = _PATH.search(text), _MISSING.search(text)
     name = found.group(1) if found else ""
     rule = _PATH.sub("", text)
-    return BadField(f"{name or 'the body'}: {_plain(rule)}", field=name or None)
+    return BadField(f"{name or 'the body'}: {_plain(rule)}", field=missing.group(1) if missing else name or None)
 
 
 def _plain(text: str) -> str:
