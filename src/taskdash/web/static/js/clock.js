@@ -59,8 +59,23 @@ export function showLink() {
   for (const place of document.querySelectorAll("[data-stopped]")) say(place, word("stopped", values));
 }
 
+/** Where the style sheets find it. */
+const foot = { sheet: new CSSStyleSheet(), said: "" };
+
+/** How high what stays at the foot of the window is: what is said meanwhile lies on it, never over it. */
+function measureFoot() {
+  let top = innerHeight;
+  for (const part of [...document.querySelectorAll(".foot, .ownacts, .tabs")].reverse()) {
+    const box = part.getBoundingClientRect();
+    if (box.height && Math.abs(box.bottom - top) < 2) top = box.top;
+  }
+  const height = `:root { --foot: ${innerHeight - top}px }`;
+  if (height !== foot.said) foot.sheet.replaceSync((foot.said = height));
+}
+
 function tick() {
   showLink();
+  measureFoot();
   document.querySelectorAll("time[data-tick]").forEach(tickTime);
   for (const clock of document.querySelectorAll("[data-clock]")) say(clock, clockText(now()));
 }
@@ -69,6 +84,7 @@ function tick() {
 export function start() {
   document.querySelector("#disconnected button")?.addEventListener("click", reconnect);
   linked(showLink);
+  document.adoptedStyleSheets.push(foot.sheet);
   setInterval(tick, 1_000);
   tick();
 }
