@@ -59,7 +59,7 @@ async def test_the_banner_goes_when_the_password_is_changed(site: Site, root: Pe
         ({"name": "", "role": "viewer"}, 422, "name"),
         ({"name": "me", "role": "viewer"}, 422, "name"),
         ({"name": "bob", "role": "king"}, 422, "role"),
-        ({"name": "bob"}, 422, None),
+        ({"name": "bob"}, 422, "role"),
         ({"name": 133, "role": "viewer"}, 422, "name"),
         ({"name": None, "role": "viewer"}, 422, "name"),
         ({"name": "bob", "role": "viewer", "groups": ["no"]}, 422, "groups"),

@@ -66,20 +66,18 @@ def _check_bytes(raw: bytes) -> None:
     if b"\x00" in raw:
         raise BadJson("the body holds the character U+0000")
     if any(part in raw for part in _IN_BAD_ESCAPES) and (bad := _BAD_ESCAPE.search(raw)):
-        raise _unheld(raw, bad)
+        raise _bad_escape(raw, is_null=bool(bad.group(1)))
     if raw.count(b"[") + raw.count(b"{") > DEEPEST and _depth_exceeds(raw):
         raise BadJson(f"the body is nested deeper than {DEEPEST}")
     if has_unheld(raw):
-        raise _unheld(raw, None)
+        where = place_of_unheld(raw)
+        raise BadField(f"{where or 'the body'} holds a number beyond 64 bit", field=where or None)
 
 
-def _unheld(raw: bytes, escape: "re.Match[bytes] | None") -> BadJson:
-    """What no reader can hold: an escape, or else a number."""
+def _bad_escape(raw: bytes, *, is_null: bool) -> BadJson:
     field = place_of_unheld(raw) or None
     where = field or "the body"
-    if escape is None:
-        return BadJson(f"{where} holds a number beyond 64 bit", field=field)
-    if escape.group(1):
+    if is_null:
         return BadJson(f"{where} holds the character U+0000", field=field)
     return BadJson(f"{where} holds a lone surrogate", field=field)
 
