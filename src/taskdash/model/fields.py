@@ -8,7 +8,7 @@ from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 
 from taskdash.errors import BadField
-from taskdash.model.instants import parse_rfc3339
+from taskdash.model.instants import exact_rfc3339
 
 ID_CHARACTERS = 128
 SHORT_CHARACTERS = 256
@@ -96,7 +96,7 @@ def time_form(value: str, name: str) -> Literal["", "daily", "instant"]:
     if _TIME_OF_DAY.fullmatch(value):
         return "daily"
     try:
-        parse_rfc3339(value)
+        exact_rfc3339(value)
     except ValueError:
         raise BadField(f"{name} must be empty, HH:MM or an RFC 3339 time", field=name) from None
     return "instant"

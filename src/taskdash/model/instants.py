@@ -3,14 +3,22 @@
 Pure. On the wire an instant is RFC 3339 in UTC with milliseconds (SPEC, opening words).
 """
 
-from datetime import UTC, datetime, timedelta
+import re
+from datetime import UTC, date, datetime, time, timedelta
 
 Instant = int
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LATEST = 9_223_372_036 * SECOND
+LATEST = 9_223_372_036 * SECOND
+"""2262-04-11T23:47:16Z: an Instant has 64 bits."""
+EARLIEST = -LATEST
+_DAY_MINUTES = 24 * 60
+_RFC3339 = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)",
+    re.ASCII,
+)
 
 
 def seconds(duration_s: float) -> int:
@@ -48,10 +56,31 @@ def to_rfc3339_or_none(at: Instant | None) -> str | None:
 
 
 def parse_rfc3339(text: str) -> Instant:
-    """Raises ValueError when `text` is not a complete RFC 3339 time with an offset, or not after 1970 and before 2262."""
-    if len(text) < 20 or text[10] not in "Tt ":
+    """The nearest Instant of an RFC 3339 time: one before EARLIEST or after LATEST becomes that. Raises ValueError."""
+    return min(max(exact_rfc3339(text), EARLIEST), LATEST)
+
+
+def exact_rfc3339(text: str) -> int:
+    """Nanoseconds since 1970 of a time by RFC 3339, years 0001 to 9999, which may lie beyond every Instant. Raises ValueError.
+
+    A space may stand for the T (the note in its section 5.6); a leap second counts as the second after it.
+    """
+    found = _RFC3339.fullmatch(text)
+    if not found:
         raise ValueError("not an RFC 3339 time")
-    at = from_datetime(datetime.fromisoformat(text.upper()))
-    if not 0 <= at < _LATEST:
-        raise ValueError("a time outside 1970..2262")
-    return at
+    day, hour, minute, second, fraction, offset = found.groups()
+    time(int(hour), int(minute), min(int(second), 59))  # raises for what is out of range
+    minutes = int(hour) * 60 + int(minute) - _offset_minutes(offset)
+    if int(second) > 60 or (int(second) == 60 and minutes % _DAY_MINUTES != _DAY_MINUTES - 1):
+        raise ValueError("a leap second is 23:59:60 in UTC")
+    days = date.fromisoformat(day).toordinal() - _EPOCH.toordinal()
+    whole = (days * _DAY_MINUTES + minutes) * 60 + int(second)
+    return whole * SECOND + int((fraction or "0")[:9].ljust(9, "0"))
+
+
+def _offset_minutes(text: str) -> int:
+    if text in {"Z", "z"}:
+        return 0
+    offset = time.fromisoformat(text[1:])
+    minutes = offset.hour * 60 + offset.minute
+    return -minutes if text.startswith("-") else minutes

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from litestar.params import Parameter
 
 from taskdash.errors import BadField
-from taskdash.model.instants import Instant, parse_rfc3339
+from taskdash.model.instants import EARLIEST, LATEST, Instant, exact_rfc3339, parse_rfc3339
 
 LIMIT, MOST = 50, 500
 Limit = Annotated[int, Parameter(ge=1, le=MOST)]
@@ -99,17 +99,39 @@ class Query:
 
     def instant(self, name: str) -> Instant | None:
         """An RFC 3339 time."""
-        return parse_instant(self.one(name), name)
+        return filter_instant(self.one(name), name)
 
 
-def parse_instant(text: str | None, name: str) -> Instant | None:
-    """The instant of an RFC 3339 text; None for none. Raises BadField. A `+` of a query string arrives as a space."""
+def filter_instant(text: str | None, name: str) -> Instant | None:
+    """A bound of a filter: beyond every Instant is as good as the last one. A `+` of a query string arrives as a space."""
     if not text:
         return None
     try:
         return parse_rfc3339(text[:11] + text[11:].replace(" ", "+"))
     except ValueError:
-        raise BadField(f"{name} must be an RFC 3339 time such as 2026-01-02T03:04:05Z", field=name) from None
+        raise _no_time(name) from None
+
+
+def parse_instant(text: str | None, name: str) -> Instant | None:
+    """The instant that is to be kept of an RFC 3339 text; None for none. Raises BadField, also beyond an Instant's range."""
+    if not text:
+        return None
+    try:
+        at = exact_rfc3339(text)
+    except ValueError:
+        raise _no_time(name) from None
+    return keepable(at, name)
+
+
+def keepable(at: int, name: str) -> Instant:
+    """The same nanoseconds when an Instant can hold them; BadField when not, for another time than was sent is not kept."""
+    if not EARLIEST <= at <= LATEST:
+        raise BadField(f"{name} must lie after 1677-09-22 and before 2262-04-11", field=name)
+    return at
+
+
+def _no_time(name: str) -> BadField:
+    return BadField(f"{name} must be an RFC 3339 time such as 2026-01-02T03:04:05Z", field=name)
 
 
 def _texts(name: str, value: Any) -> list[str]:

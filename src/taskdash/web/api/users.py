@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 from taskdash.actions import accounts as account_actions
 from taskdash.actions.accounts import UserChange
 from taskdash.errors import BadField
-from taskdash.model.instants import Instant, parse_rfc3339, to_rfc3339, to_rfc3339_or_none
+from taskdash.model.instants import Instant, to_rfc3339, to_rfc3339_or_none
 from taskdash.model.records import Actor, Role, User
 from taskdash.rules.passwords import check_password
 from taskdash.store import account_pages
@@ -18,7 +18,7 @@ from taskdash.web import cursor as cursors
 from taskdash.web.context import Web
 from taskdash.web.paths import opened
 from taskdash.web.problems import body_of
-from taskdash.web.query import LIMIT, Limit
+from taskdash.web.query import LIMIT, Limit, parse_instant
 
 
 class UserShape(Struct):
@@ -134,12 +134,9 @@ async def change_user(request: Request[Any, Any, Any], web: Web, actor: Actor, n
 
 
 def _instant(text: str | UnsetType | None) -> Instant | UnsetType | None:
-    if text is None or text is UNSET:
-        return text
-    try:
-        return parse_rfc3339(str(text))
-    except ValueError:
-        raise BadField("away_until must be null or an RFC 3339 time", field="away_until") from None
+    if text == "":
+        raise BadField("away_until must be null or an RFC 3339 time", field="away_until")
+    return text if text is UNSET else parse_instant(text, "away_until")
 
 
 def _language(text: str | UnsetType) -> str | UnsetType:

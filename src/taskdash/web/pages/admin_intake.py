@@ -18,7 +18,7 @@ from taskdash.web.context import Web
 from taskdash.web.pages import admin, links, snippets
 from taskdash.web.pages.frame import Html, HtmlRequest, page_get, view_of
 from taskdash.web.pages.render import View
-from taskdash.web.query import parse_instant
+from taskdash.web.query import filter_instant
 
 LETTERS_PAGE, SENDERS_PAGE = 20, 50
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
@@ -31,7 +31,7 @@ async def letters(request: HtmlRequest, web: Web, identity: Identity) -> Html:
     admin.check_seen(identity.actor, "see_intake")
     view, query = await view_of(request, web, identity), request.query_params
     reason, before = query.get("reason", ""), query.get("before", "")
-    since = parse_instant(query.get("since"), "since")
+    since = filter_instant(query.get("since"), "since")
     before_id = int(before) if before.isascii() and before.isdigit() and len(before) < 19 else None
 
     def read(conn: Connection) -> tuple[list[DeadLetter], list[tuple[str, int]]]:

@@ -11,13 +11,14 @@ from litestar.handlers import HTTPRouteHandler
 from taskdash.actions import bulk, claims
 from taskdash.actions.bulk import BulkAction, Item
 from taskdash.errors import BadField, TaskDashError
-from taskdash.model.instants import Instant, from_datetime, parse_rfc3339, to_rfc3339
+from taskdash.model.instants import Instant, from_datetime
 from taskdash.model.records import Actor
 from taskdash.web.auth import Identity
 from taskdash.web.context import Web
 from taskdash.web.pages import sentences
 from taskdash.web.pages.frame import Html, HtmlRequest, fields_of, go, page_post, view_of
 from taskdash.web.pages.render import Flash, View
+from taskdash.web.query import keepable
 
 Fields = dict[str, list[str]]
 
@@ -107,9 +108,10 @@ def other_count(view: View, error: TaskDashError, seen: int) -> str:
 def local_instant(text: str, zone: tzinfo) -> Instant:
     """The instant of a date and time as a form sends it, in the configured zone. Raises BadField."""
     try:
-        return parse_rfc3339(to_rfc3339(from_datetime(datetime.fromisoformat(text).replace(tzinfo=zone))))
+        at = from_datetime(datetime.fromisoformat(text).replace(tzinfo=zone))
     except (ValueError, OverflowError):
         raise BadField("until must be a date and a time", field="until") from None
+    return keepable(at, "until")
 
 
 def first(fields: Fields, name: str, default: str = "") -> str:
