@@ -1,5 +1,6 @@
 """Values as callers send them: what the API reads, and what it refuses by name. SPEC 1, 8."""
 
+from typing import Any
 
 import aiohttp
 import pytest
@@ -30,3 +31,42 @@ async def test_history_is_bounded_by_any_year_but_an_end_beyond_2262_is_not_kept
         status, problem = await call(root, method, path, body)
         assert (status, problem["field"]) == (422, "away_until" if "users" in path else "until"), path
         assert "before 2262-04-11" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "field"),
+    [
+        ({"status": 5}, "status"),
+        ({"status": True}, "status"),
+        ({"user": None}, "user"),
+        ({"group": {"not": "so"}}, "group"),
+        ({"q": None}, "q"),
+        ({"q": ["a"]}, "q"),
+        ({"stale": "true"}, "stale"),
+        ({"gone": 1}, "gone"),
+        ({"at_risk": None}, "at_risk"),
+        ({"limit": "5"}, "limit"),
+        ({"limit": 5.5}, "limit"),
+        ({"limit": True}, "limit"),
+        ({"limit": 0}, "limit"),
+        ({"sort": 1}, "sort"),
+    ],
+)
+async def test_a_query_in_json_is_refused_where_its_type_is_another(
+    root: aiohttp.ClientSession, wanted: Any, field: str
+) -> None:
+    status, problem = await call(root, "POST", "/tasks/query", wanted)
+    assert (status, problem["field"], problem["errid"]) == (422, field, 1000)
+
+
+async def test_a_filter_of_a_bulk_has_the_same_types(root: aiohttp.ClientSession) -> None:
+    body = {"action": "claim", "expected": 1, "filter": {"status": 5}}
+    status, problem = await call(root, "POST", "/tasks/bulk", body)
+    assert (status, problem["field"]) == (422, "filter.status")
+    _status, done = await call(root, "POST", "/tasks/bulk", {**body, "filter": {"status": ["5"], "gone": False, "later": 1}})
+    assert [each["id"] for each in done["results"]] == ["a"]
+
+
+async def test_a_query_string_is_text_and_stays_as_it_was(root: aiohttp.ClientSession) -> None:
+    _status, page = await call(root, "GET", "/tasks?status=5&stale=false&limit=1&q=")
+    assert [task["id"] for task in page["items"]] == ["a"]

@@ -16,10 +16,9 @@ from taskdash.model.records import Actor
 from taskdash.rules.binding import Wish
 from taskdash.store import task_page
 from taskdash.web.api.claims import AssignBody, check_note, wish_of
-from taskdash.web.api.tasks import filters_of
+from taskdash.web.api.tasks import TaskFilter, filters_of
 from taskdash.web.context import Web
 from taskdash.web.problems import body_of
-from taskdash.web.query import Query
 
 JsonRequest = Request[Any, Any, Any]
 
@@ -29,7 +28,7 @@ class BulkBody(Struct):
 
     action: BulkAction
     items: list[Item] | UnsetType = UNSET
-    filter: dict[str, Any] | UnsetType = UNSET
+    filter: TaskFilter | UnsetType = UNSET
     expected: int | UnsetType = UNSET
     user: str | UnsetType = UNSET
     group_id: str | UnsetType = UNSET
@@ -43,7 +42,7 @@ class HandoverBody(Struct):
 
     to: str
     from_: str | UnsetType = field(name="from", default=UNSET)
-    filter: dict[str, Any] | UnsetType = UNSET
+    filter: TaskFilter | UnsetType = UNSET
     expected: int | UnsetType = UNSET
     note: str = ""
 
@@ -86,10 +85,10 @@ def _items(body: BulkBody) -> Sequence[Item]:
     return body.items
 
 
-def _filtered(web: Web, actor: Actor, wanted: dict[str, Any], expected: int | UnsetType, now: Instant) -> Filtered:
+def _filtered(web: Web, actor: Actor, wanted: TaskFilter, expected: int | UnsetType, now: Instant) -> Filtered:
     if expected is UNSET or expected < 0:
         raise BadField("expected must be the count that you saw under this filter", field="expected")
-    filters = filters_of(Query.of_json(wanted), actor, web.visibility)
+    filters = filters_of(wanted.query(), actor, web.visibility)
     return Filtered(lambda conn, limit: task_page.ids(conn, filters, now, limit), expected)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from litestar import Request, get, post
 from litestar.handlers import HTTPRouteHandler
+from msgspec import UNSET, Struct, UnsetType, structs
 from sqlalchemy import Connection
 
 from taskdash.errors import BadField
@@ -26,11 +27,41 @@ from taskdash.web.shapes import Tasks, TaskShape
 from taskdash.web.visible import visible_to
 
 JsonRequest = Request[Any, Any, Any]
+Texts = str | list[str] | UnsetType
 FILTERS = ("status", "service", "user", "group", "liveness", "q", "stale", "gone", "at_risk", "schedule")
 LIST_QUERY = (*FILTERS, "sort", "limit", "cursor")
 RISK, USUAL = "risk", "-updated_at"
 SCHEDULES = ("ok", "should_run", "should_stop", NONE)
-_objects = msgspec.json.Decoder(dict[str, Any])
+
+
+class TaskFilter(Struct):
+    """The filters of GET /tasks as JSON; several texts of one name are alternatives."""
+
+    status: Texts = UNSET
+    service: Texts = UNSET
+    user: Texts = UNSET
+    group: Texts = UNSET
+    liveness: Texts = UNSET
+    schedule: Texts = UNSET
+    q: str | UnsetType = UNSET
+    stale: bool | UnsetType = UNSET
+    gone: bool | UnsetType = UNSET
+    at_risk: bool | UnsetType = UNSET
+
+    def query(self) -> Query:
+        """The same, as a query string would name it."""
+        return Query.of_json(structs.asdict(self))
+
+
+class TaskQuery(TaskFilter):
+    """POST /tasks/query; `cursor` null: the first page."""
+
+    sort: str | UnsetType = UNSET
+    limit: int | UnsetType = UNSET
+    cursor: str | UnsetType | None = UNSET
+
+
+_queries = msgspec.json.Decoder(TaskQuery)
 
 
 def filters_of(query: Query, actor: Actor, visibility: Visibility) -> Filters:
@@ -50,7 +81,7 @@ def filters_of(query: Query, actor: Actor, visibility: Visibility) -> Filters:
     )
 
 
-class Order(msgspec.Struct, frozen=True):
+class Order(Struct, frozen=True):
     """How a list is sorted, and after which key its page begins."""
 
     sort: str
@@ -95,10 +126,11 @@ async def listed(request: JsonRequest, web: Web, actor: Actor) -> Tasks:
     return await _page(web, actor, Query.of_pairs(request.query_params.multi_items()))
 
 
-@post("/api/v1/tasks/query", opt={"action": "see"}, status_code=200)
+@post("/api/v1/tasks/query", opt={"action": "see", "body": TaskQuery}, status_code=200)
 async def queried(request: JsonRequest, web: Web, actor: Actor) -> Tasks:
     """The same as GET /tasks, with the same names as a JSON object."""
-    return await _page(web, actor, Query.of_json(await body_of(request, _objects, optional=True)))
+    body: TaskQuery = await body_of(request, _queries, optional=True)
+    return await _page(web, actor, body.query())
 
 
 @get("/api/v1/tasks/facets", opt={"action": "see", "query": FILTERS})
