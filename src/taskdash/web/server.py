@@ -83,17 +83,21 @@ def _check_actions(handlers: Sequence[HTTPRouteHandler]) -> None:
             raise ValueError(f"route {sorted(handler.paths)} declares no known action: {handler.opt.get('action')!r}")
 
 
+# Each leans on the one before: those that do not are resolved side by side, in a task group with a task each, which costs a
+# fifth of a claim.
+
+
 async def _web(request: Request[Any, Any, Any]) -> Web:
     found: Web = request.app.state.web
     return found
 
 
-async def _identity(request: Request[Any, Any, Any]) -> Identity:
+async def _identity(request: Request[Any, Any, Any], web: Web) -> Identity:
     return identity_of(request)
 
 
-async def _actor(request: Request[Any, Any, Any]) -> Actor:
-    return identity_of(request).actor
+async def _actor(request: Request[Any, Any, Any], identity: Identity) -> Actor:
+    return identity.actor
 
 
 class _Server(uvicorn.Server):
