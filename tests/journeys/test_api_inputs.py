@@ -70,3 +70,17 @@ async def test_a_filter_of_a_bulk_has_the_same_types(root: aiohttp.ClientSession
 async def test_a_query_string_is_text_and_stays_as_it_was(root: aiohttp.ClientSession) -> None:
     _status, page = await call(root, "GET", "/tasks?status=5&stale=false&limit=1&q=")
     assert [task["id"] for task in page["items"]] == ["a"]
+
+
+async def test_a_user_and_a_group_have_names_of_up_to_256_characters(root: aiohttp.ClientSession) -> None:
+    longest = "名" * 256
+    assert (await call(root, "POST", "/groups", {"id": longest}))[0] == 201
+    status, made = await call(root, "POST", "/users", {"name": longest, "role": "member", "groups": [longest]})
+    assert (status, made["name"], made["groups"]) == (201, longest, [longest])
+    status, task = await call(root, "POST", "/tasks/a/assign", {"user": longest, "group_id": longest, "version": 1})
+    assert (status, task["user"], task["group_id"]) == (200, longest, longest)
+    assert (await call(root, "PATCH", f"/users/{longest}", {"language": "en"}))[0] == 200
+    for path, body, field in (("/groups", {"id": "g" * 257}, "id"), ("/users", {"name": "u" * 257, "role": "viewer"}, "name")):
+        status, problem = await call(root, "POST", path, body)
+        assert (status, problem["field"]) == (422, field)
+        assert "1 to 256 characters, not 257" in problem["detail"]

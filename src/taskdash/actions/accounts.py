@@ -47,7 +47,7 @@ def add_user(conn: Connection, actor: Actor, new: User, now: Instant, *, make_gr
     _allow(actor, "change_accounts")
     if make_groups:
         _make_groups(conn, actor, new.groups, now)
-    fields.check_id(new.name, "name")
+    fields.check_account_name(new.name)
     if new.name in _WORDS_OF_FILTERS:
         raise BadField(f"name must not be {new.name}, which filters use for another meaning", field="name")
     _check_groups(conn, new.groups)
@@ -93,7 +93,7 @@ def change_password(conn: Connection, actor: Actor, name: str, password_hash: st
 def save_group(conn: Connection, actor: Actor, group: Group, now: Instant, *, is_new: bool) -> Group:
     """Add or rename a group. Raises Conflict for a taken id, NotFound for an unknown one."""
     _allow(actor, "change_accounts")
-    fields.check_id(group.id)
+    fields.check_account_name(group.id, "id")
     fields.check_short(group.name, "name")
     known = accounts.group(conn, group.id)
     if is_new and known:
@@ -125,7 +125,7 @@ def create_token(conn: Connection, actor: Actor, wish: TokenWish, now: Instant) 
     """(the token's text, which is stored nowhere; its record)."""
     _allow(actor, "change_own_account" if actor.id == wish.user else "change_accounts")
     owner = _user(conn, wish.user)
-    fields.check_id(wish.name, "name")
+    fields.check_account_name(wish.name)
     if wish.days is not None and not 0 <= wish.days <= LONGEST_DAYS:
         raise BadField(f"days must be a whole number from 0 to {LONGEST_DAYS:,}; 0 is never", field="days")
     role = wish.role or owner.role

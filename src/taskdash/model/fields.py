@@ -24,10 +24,10 @@ _TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 _URL_CHARACTER_BANNED = re.compile(r"[\s\x00-\x20\x7f<>\"\\^`{|}]")
 
 
-def check_id(value: str, name: str = "id") -> str:
-    """1 to 128 characters, printable, no white space around, not `.` or `..`, no bidirectional control (SPEC 1)."""
-    if not 1 <= len(value) <= ID_CHARACTERS:
-        raise BadField(f"{name} must have 1 to {ID_CHARACTERS} characters, not {len(value)}", field=name)
+def check_id(value: str, name: str = "id", most: int = ID_CHARACTERS) -> str:
+    """1 to `most` characters, printable, no white space around, not `.` or `..`, no bidirectional control (SPEC 1)."""
+    if not 1 <= len(value) <= most:
+        raise BadField(f"{name} must have 1 to {most} characters, not {len(value)}", field=name)
     if _CONTROL.search(value) or _BIDI.search(value):
         raise BadField(f"{name} must not hold control or bidirectional control characters", field=name)
     if value != value.strip():
@@ -35,6 +35,11 @@ def check_id(value: str, name: str = "id") -> str:
     if value in {".", ".."}:
         raise BadField(f"{name} must not be '.' or '..'", field=name)
     return value
+
+
+def check_account_name(value: str, name: str = "name") -> str:
+    """What names a user, a group or a token: as an id, but up to 256 characters, as user and group_id of a task (SPEC 1)."""
+    return check_id(value, name, SHORT_CHARACTERS)
 
 
 def check_short(value: str, name: str) -> str:

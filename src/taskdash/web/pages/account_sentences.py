@@ -9,8 +9,8 @@ _LAST_ADMIN = mark("This is the last admin, who cannot be disabled or given anot
 _OF_FIELDS = {
     "password": mark("A password has at least 12 characters and is not a common one, nor little more than the name."),
     "new": mark("A password has at least 12 characters and is not a common one, nor little more than the name."),
-    "name": mark("A name has 1 to 128 characters, none of them invisible, and does not begin or end with a space."),
-    "id": mark("An id has 1 to 128 characters, none of them invisible, and does not begin or end with a space."),
+    "name": mark("A name has 1 to 256 characters, none of them invisible, and does not begin or end with a space."),
+    "id": mark("An id has 1 to 256 characters, none of them invisible, and does not begin or end with a space."),
     "groups": mark("One of these groups is not there any more; look again."),
     "role": mark("A token cannot have more than the role of its user."),
     "until": mark("The end must be a date and a time, later than now."),
