@@ -84,3 +84,41 @@ async def test_a_user_and_a_group_have_names_of_up_to_256_characters(root: aioht
         status, problem = await call(root, "POST", path, body)
         assert (status, problem["field"]) == (422, field)
         assert "1 to 256 characters, not 257" in problem["detail"]
+
+
+async def test_scope_is_another_name_of_scopes_and_never_of_no_days(root: aiohttp.ClientSession) -> None:
+    for body, scopes, is_endless in (
+        ({"scope": ["read"]}, ["read"], False),
+        ({"scopes": ["read", "claim"], "days": "never"}, ["read", "claim"], True),
+        ({"scope": ["ingest"]}, ["ingest"], True),
+        ({"days": 7}, [], False),
+    ):
+        status, made = await call(root, "POST", "/tokens", {"name": "x", **body})
+        assert (status, made["scopes"], made["expires_at"] is None) == (201, scopes, is_endless)
+    for wrong, field in (({"scope": ["all"]}, "scope"), ({"scope": [], "scopes": []}, "scope"), ({"days": "ever"}, "days")):
+        status, problem = await call(root, "POST", "/tokens", {"name": "x", **wrong})
+        assert (status, problem["field"].partition("[")[0]) == (422, field)
+
+
+async def test_the_name_of_a_group_may_be_its_id(root: aiohttp.ClientSession) -> None:
+    assert await call(root, "POST", "/groups", {"name": "pay"}) == (201, {"id": "pay", "name": "pay", "members": []})
+    status, problem = await call(root, "POST", "/groups", {})
+    assert (status, problem["field"]) == (422, "id")
+
+
+async def test_openapi_tells_the_other_names(root: aiohttp.ClientSession) -> None:
+    _status, document = await call(root, "GET", "/openapi.json")
+    schemas, paths = document["components"]["schemas"], document["paths"]
+    assert schemas["NewToken"]["properties"]["scope"]["type"] == "array"
+    assert {"enum": ["never"]} in schemas["NewToken"]["properties"]["days"]["anyOf"]
+    assert set(schemas["NewGroup"]["properties"]) == {"id", "name"}
+    assert paths["/api/v1/groups"]["post"]["requestBody"]["required"] is True
+    assert "stale" in schemas["TaskQuery"]["properties"]
+
+
+async def test_a_view_keeps_the_filters_of_a_query_that_was_not_encoded(root: aiohttp.ClientSession) -> None:
+    status, made = await call(root, "POST", "/views", {"name": "v", "query": "?q=名字 1&status=a%20b"})
+    assert (status, made["query"]) == (201, "q=%E5%90%8D%E5%AD%97 1&status=a%20b")
+    for wrong in ("q=\u202e", "q=\n", "q=" + "名" * 1_000):
+        status, problem = await call(root, "POST", "/views", {"name": "v", "query": wrong})
+        assert (status, problem["field"]) == (422, "query")

@@ -1,7 +1,8 @@
 """The OpenAPI document, made from the routes themselves: their paths, `opt` and annotations. SPEC 8.
 
-A route tells its body by `opt["body"]` (a Struct, checked by `problems.body_of`), the names that it reads from the query string
-by `opt["query"]`; what it answers is its return annotation. Every other answer is a Problem.
+A route tells its body by `opt["body"]` (a Struct, checked by `problems.body_of`; `opt["body_required"]`: one of several fields
+must be there), the names that it reads from the query string by `opt["query"]`; what it answers is its return annotation. Every
+other answer is a Problem.
 """
 
 import re
@@ -66,7 +67,10 @@ def _operation(handler: HTTPRouteHandler, path: str, schemas: dict[Any, Json]) -
         "security": [] if handler.opt["action"] == PUBLIC else [{"token": []}, {"cookie": []}],
     }
     if (body := _body(handler)) is not None:
-        operation["requestBody"] = {"required": _is_required(body), "content": {"application/json": {"schema": schemas[body]}}}
+        operation["requestBody"] = {
+            "required": _is_required(handler, body),
+            "content": {"application/json": {"schema": schemas[body]}},
+        }
     return operation
 
 
@@ -74,9 +78,9 @@ def _body(handler: HTTPRouteHandler) -> Any:
     return handler.opt.get("body")
 
 
-def _is_required(body: type[msgspec.Struct]) -> bool:
+def _is_required(handler: HTTPRouteHandler, body: type[msgspec.Struct]) -> bool:
     """True when a request without body would be refused: some field must be there."""
-    return any(field.required for field in msgspec.structs.fields(body))
+    return bool(handler.opt.get("body_required")) or any(field.required for field in msgspec.structs.fields(body))
 
 
 def _answer(handler: HTTPRouteHandler) -> Any:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from sqlalchemy import Connection
 
 from taskdash.actions import accounts as account_actions
+from taskdash.errors import BadField
 from taskdash.model.records import Actor
 from taskdash.store import account_pages, accounts
 from taskdash.store.accounts import Group
@@ -35,9 +36,9 @@ class Groups(Struct):
 
 
 class NewGroup(Struct):
-    """POST /groups."""
+    """POST /groups: one of the two must be there. `name` alone is the id too; `id` alone is the name too."""
 
-    id: str
+    id: str = ""
     name: str = ""
 
 
@@ -72,11 +73,13 @@ async def groups(web: Web, limit: Limit = LIMIT, cursor: str = "") -> Groups:
     return Groups(shown, cursors.encode("groups", [shown[-1].id]) if more else None)
 
 
-@post("/api/v1/groups", opt={"action": "change_accounts", "body": NewGroup}, status_code=201)
+@post("/api/v1/groups", opt={"action": "change_accounts", "body": NewGroup, "body_required": True}, status_code=201)
 async def add_group(request: Request[Any, Any, Any], web: Web, actor: Actor) -> GroupShape:
     """A new group."""
     wanted: NewGroup = await body_of(request, _new)
-    group, now = Group(id=wanted.id, name=wanted.name or wanted.id), web.clock.now()
+    if not (wanted.id or wanted.name):
+        raise BadField("the body: object missing required field `id`", field="id")
+    group, now = Group(id=wanted.id or wanted.name, name=wanted.name or wanted.id), web.clock.now()
     made = await web.db.write(lambda conn: account_actions.save_group(conn, actor, group, now, is_new=True))
     return GroupShape(made.id, made.name, [])
 

@@ -1,10 +1,10 @@
 """Tokens of programs: one's own, or for admins anybody's. The text is in one answer and nowhere else (R148)."""
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from litestar import Request, delete, get, patch, post
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from taskdash.actions import accounts as account_actions
 from taskdash.actions.accounts import TokenWish
@@ -48,13 +48,25 @@ class Tokens(Struct):
 
 
 class NewToken(Struct):
-    """POST /tokens. `days` 0: never expires; left out: 90, and never for scope ingest alone."""
+    """POST /tokens. `scope` is another name of `scopes`.
+
+    `days` 0 or "never": it never expires; left out: 90, and never for scope ingest alone.
+    """
 
     name: str
     user: str = ""
     role: Role | None = None
-    scopes: list[Scope] = []
-    days: int | None = None
+    scopes: list[Scope] | UnsetType = UNSET
+    scope: list[Scope] | UnsetType = UNSET
+    days: int | Literal["never"] | None = None
+
+    def wish(self, actor: Actor) -> TokenWish:
+        """What is asked for. Raises BadField when both names of the scopes were sent."""
+        if self.scopes is not UNSET and self.scope is not UNSET:
+            raise BadField("scope is another name of scopes: send one of them", field="scope")
+        scopes = self.scope or self.scopes or []
+        days = 0 if self.days == "never" else self.days
+        return TokenWish(user=self.user or actor.id, name=self.name, role=self.role, scopes=tuple(scopes), days=days)
 
 
 class ChangedToken(Struct):
@@ -94,9 +106,7 @@ async def tokens(web: Web, actor: Actor, limit: Limit = LIMIT, cursor: str = "")
 async def create_token(request: Request[Any, Any, Any], web: Web, actor: Actor) -> MadeToken:
     """A new token; its text is in this answer only."""
     wanted: NewToken = await body_of(request, _new)
-    wish = TokenWish(
-        user=wanted.user or actor.id, name=wanted.name, role=wanted.role, scopes=tuple(wanted.scopes), days=wanted.days
-    )
+    wish = wanted.wish(actor)
     text, made = await web.db.write(lambda conn: account_actions.create_token(conn, actor, wish, web.clock.now()))
     return MadeToken(**msgspec.structs.asdict(shape(made)), token=text)
 

@@ -2,6 +2,7 @@
 
 import secrets
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from litestar import Request, delete, get, post
@@ -20,6 +21,7 @@ from taskdash.web.problems import body_of
 from taskdash.web.shapes import Views, ViewShape
 
 _LONGEST_QUERY = 4_000
+_PRINTABLE = "".join(map(chr, range(0x20, 0x7F)))
 JsonRequest = Request[Any, Any, Any]
 
 
@@ -59,11 +61,10 @@ def made(body: ViewBody, actor: Actor, now: int) -> SavedView:
 
 
 def checked(query: str) -> str:
-    """A query string that a view may hold. Raises BadField."""
-    query = query.lstrip("?")
-    if len(query) > _LONGEST_QUERY or not query.isascii() or not query.isprintable():
+    """A query string that a view may hold; what is not ASCII is percent-encoded as UTF-8. Raises BadField."""
+    if not query.isprintable() or len(written := quote(query.lstrip("?"), safe=_PRINTABLE)) > _LONGEST_QUERY:
         raise BadField(f"query must be a query string of at most {_LONGEST_QUERY:,} ASCII characters", field="query")
-    return query
+    return written
 
 
 @delete("/api/v1/views/{view_id:str}", opt={"action": "save_view"}, status_code=204)
