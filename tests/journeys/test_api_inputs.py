@@ -122,3 +122,14 @@ async def test_a_view_keeps_the_filters_of_a_query_that_was_not_encoded(root: ai
     for wrong in ("q=\u202e", "q=\n", "q=" + "名" * 1_000):
         status, problem = await call(root, "POST", "/views", {"name": "v", "query": wrong})
         assert (status, problem["field"]) == (422, "query")
+
+
+async def test_an_actor_is_sought_by_id_and_by_type_and_id(root: aiohttp.ClientSession) -> None:
+    assert (await call(root, "POST", "/tasks/a/claim", {}))[0] == 200
+    found = {}
+    for actor in ("root", "user:root", "service:root", "user:roo"):
+        _status, page = await call(root, "GET", f"/events?actor={actor}")
+        found[actor] = [event["kind"] for event in page["items"]]
+    assert "task.claimed" in found["root"]
+    assert found["user:root"] == found["root"]
+    assert (found["service:root"], found["user:roo"]) == ([], [])

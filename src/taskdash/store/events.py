@@ -53,13 +53,15 @@ def page(
     limit: int = 50,
     kind: str = "",
     subject: tuple[str, str] | None = None,
-    actor: str = "",
+    actor: tuple[str, str] = ("", ""),
     channel: str = "",
     since: Instant | None = None,
     until: Instant | None = None,
     evidence: Sequence[Sequence[str]] = (),
 ) -> list[Event]:
     """History: ascending after `after_seq`, else newest first before `before_seq` (SPEC 8). kind may end in `*`.
+
+    `actor`: type and id, each empty for any.
 
     `evidence`: it must hold every text of one of these, in capitals or not; sought in the newest EVIDENCE_WITHIN events.
     """
@@ -101,7 +103,7 @@ def _filtered(
     query: Select[Any],
     kind: str,
     subject: tuple[str, str] | None,
-    actor: str,
+    actor: tuple[str, str],
     channel: str,
     since: Instant | None,
     until: Instant | None,
@@ -113,7 +115,7 @@ def _filtered(
         query = query.where(c.kind == kind)
     if subject:
         query = query.where(c.subject_type == subject[0], c.subject_id == subject[1])
-    for column, value in ((c.actor_id, actor), (c.channel, channel)):
+    for column, value in ((c.actor_type, actor[0]), (c.actor_id, actor[1]), (c.channel, channel)):
         query = query.where(column == value) if value else query
     if since is not None:
         query = query.where(c.at >= since)

@@ -18,6 +18,7 @@ from taskdash.web.paths import opened
 from taskdash.web.query import Query
 from taskdash.web.shapes import Events
 
+ACTOR_TYPES = ("user", "service", "connection", "system")
 SUBJECT_TYPES = ("task", "service", "incident", "user", "group", "token", "session", "system")
 QUERY = ("after", "kind", "subject", "actor", "channel", "since", "until", "limit", "cursor")
 _NEWEST, _OLDEST = "events", "events-after"
@@ -37,7 +38,8 @@ class EventFilters(Struct, frozen=True, kw_only=True):
     bearing: Bearing | None = None
     subjects: tuple[tuple[str, str], ...] = ()
     kind: str = ""
-    actor: str = ""
+    actor: tuple[str, str] = ("", "")
+    """Type and id; each empty: any."""
     channel: str = ""
     since: Instant | None = None
     until: Instant | None = None
@@ -51,11 +53,11 @@ class Place(Struct, frozen=True):
 
 
 def filters_of(query: Query) -> EventFilters:
-    """kind (`task.*`: all of a noun), subject (`task:133`, or an id alone), actor, channel, since, until."""
+    """kind (`task.*`: all of a noun), subject (`task:133`, or an id alone), actor (as subject), channel, since, until."""
     return EventFilters(
         subjects=_subjects(query.text("subject")),
         kind=query.text("kind"),
-        actor=query.text("actor"),
+        actor=_actor(query.text("actor")),
         channel=query.text("channel"),
         since=query.instant("since"),
         until=query.instant("until"),
@@ -67,6 +69,11 @@ def _subjects(text: str) -> tuple[tuple[str, str], ...]:
     if colon and kind in SUBJECT_TYPES:
         return ((kind, key),)
     return tuple((each, text) for each in SUBJECT_TYPES) if text else ()
+
+
+def _actor(text: str) -> tuple[str, str]:
+    kind, colon, key = text.partition(":")
+    return (kind, key) if colon and kind in ACTOR_TYPES else ("", text)
 
 
 def place_of(query: Query) -> Place:
