@@ -42,9 +42,9 @@ from taskdash.rules.deadlines import Limits
 from taskdash.settings.model import Settings
 from taskdash.settings.shown import shown
 from taskdash.settings.values import Address
-from taskdash.store import accounts, datadir, events
+from taskdash.store import accounts, events
 from taskdash.store.database import Database
-from taskdash.store.migrations import runner
+from taskdash.store.places import place_of
 from taskdash.tcp.connection import Limits as TcpLimits
 from taskdash.tcp.server import TcpServer
 from taskdash.web.context import Web
@@ -78,21 +78,16 @@ def _raise_file_limit() -> None:
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Database]:
-    """The store in the data directory, owned, upgraded and started. Raises StartRefused."""
-    if settings.db:
-        raise StartRefused("setting db: PostgreSQL is not supported by this version; leave it out to use the embedded store", 2)
-    directory = datadir.lock(settings.data_dir)
-    try:
-        datadir.keep_reserve(directory.path)
-        runner.upgrade(directory.database)
-        db = Database(directory.database)
+    """The store, owned, upgraded and started. Raises StartRefused."""
+    place = place_of(settings.db, settings.data_dir)
+    with place.owned(keep_reserve=True):
+        place.upgrade()
+        db = Database(place)
         db.start()
         try:
             yield db
         finally:
             await db.close()
-    finally:
-        directory.release()
 
 
 class Signals:

@@ -97,6 +97,12 @@ class StoreRefused(TaskDashError):
     errid, status, title = 1001, 503, "The store refuses"
 
 
+class OutcomeUnknown(StoreRefused):
+    """The store was lost while it was to commit: the change was kept or was not (RELIABILITY R32)."""
+
+    title = "Nobody knows whether it was kept"
+
+
 class StartRefused(Exception):
     """`taskdash` cannot start: one sentence that names the setting, path or address. Exit status in `code` (SPEC 9)."""
 

@@ -1,19 +1,16 @@
-"""A real store for whoever asks for `db`."""
+"""A real store for whoever asks for `db`: on SQLite and on PostgreSQL."""
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from taskdash.store.database import Database
-from taskdash.store.migrations import runner
+from taskdash.store.places import Place
 
 
 @pytest.fixture
-async def db(tmp_path: Path) -> AsyncIterator[Database]:
-    path = tmp_path / "taskdash.db"
-    runner.upgrade(path)
-    database = Database(path)
+async def db(place: Place) -> AsyncIterator[Database]:
+    database = Database(place)
     database.start()
     yield database
     await database.close()

@@ -3,7 +3,6 @@
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 from msgspec import structs
@@ -14,7 +13,7 @@ from taskdash.model.records import Service, Task, User
 from taskdash.rules import risk
 from taskdash.store import accounts, services, task_page, tasks
 from taskdash.store.database import Database
-from taskdash.store.migrations import runner
+from taskdash.store.places import Place
 from taskdash.store.task_filters import Filters, Visible
 from tests.support import NOW, a_service, a_task
 
@@ -95,9 +94,8 @@ def among(wanted: tuple[str, ...], value: str) -> bool:
 
 
 @asynccontextmanager
-async def stored(path: Path, seed: int) -> AsyncIterator[tuple[World, Database]]:
-    runner.upgrade(path / "taskdash.db")
-    db, made = Database(path / "taskdash.db"), World(seed)
+async def stored(place: Place, seed: int) -> AsyncIterator[tuple[World, Database]]:
+    db, made = Database(place), World(seed)
     db.start()
     await db.write(made.store)
     yield made, db

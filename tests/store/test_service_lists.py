@@ -2,14 +2,13 @@
 
 import random
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from msgspec import structs
 
 from taskdash.store import service_page, service_tasks, services, task_page, tasks
 from taskdash.store.database import Database
-from taskdash.store.migrations import runner
+from taskdash.store.places import Place
 from taskdash.store.service_page import WORST_FIRST, ServiceFilters
 from taskdash.store.task_filters import Filters, Visible
 from tests.store.task_world import stored
@@ -17,10 +16,9 @@ from tests.support import NOW, a_service, a_task
 
 
 @pytest.mark.parametrize("few", [0, service_page.FEW])
-async def test_services_page_worst_first_by_every_filter(tmp_path: Path, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_services_page_worst_first_by_every_filter(place: Place, few: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service_page, "FEW", few)
-    runner.upgrade(tmp_path / "taskdash.db")
-    db, chance = Database(tmp_path / "taskdash.db"), random.Random(3)
+    db, chance = Database(place), random.Random(3)
     db.start()
     made = [
         a_service(
@@ -66,10 +64,10 @@ async def test_services_page_worst_first_by_every_filter(tmp_path: Path, few: in
 @pytest.mark.parametrize("most", [service_tasks.MOST, 0], ids=["one by one", "by what puts them at risk"])
 @pytest.mark.parametrize("visible_to", [None, Visible("ssx", ("mx",))], ids=["all", "some"])
 async def test_the_numbers_beside_a_service_are_those_of_the_list_behind_their_link(
-    tmp_path: Path, most: int, visible_to: Visible | None, monkeypatch: pytest.MonkeyPatch
+    place: Place, most: int, visible_to: Visible | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service_tasks, "MOST", most)
-    async with stored(tmp_path, 7) as (_world, db):
+    async with stored(place, 7) as (_world, db):
         world = await db.read(lambda conn: services.load_many(conn, [f"s{n}" for n in range(12)]))
         found = await db.read(lambda conn: service_tasks.of_services(conn, list(world.values()), NOW, visible_to))
         for key, counted in found.items():
@@ -81,8 +79,8 @@ async def test_the_numbers_beside_a_service_are_those_of_the_list_behind_their_l
         assert any(0 < counted.at_risk < counted.total for counted in found.values())
 
 
-async def test_types_are_counted_under_the_other_filters(tmp_path: Path) -> None:
-    async with stored(tmp_path, 7) as (_world, db):
+async def test_types_are_counted_under_the_other_filters(place: Place) -> None:
+    async with stored(place, 7) as (_world, db):
         made = [a_service(id="t1", type="etl", state="down"), a_service(id="t2", type="etl"), a_service(id="t3", type="web")]
         await db.write(lambda conn: services.save(conn, made))
         for wanted, expected in (

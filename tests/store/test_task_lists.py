@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from msgspec import structs
@@ -11,14 +10,15 @@ from sqlalchemy import Connection
 from taskdash.errors import BadField
 from taskdash.store import counters, facets, services, task_page, tasks
 from taskdash.store.database import Database
+from taskdash.store.places import Place
 from taskdash.store.task_filters import Filters
 from tests.store.task_world import ONE, PAIRS, STATUSES, WORDS, World, keys, paged, stored
 from tests.support import NOW
 
 
 @pytest.fixture(params=[1, 2, 3])
-async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[tuple[World, Database]]:
-    async with stored(tmp_path, request.param) as made:
+async def world(place: Place, request: pytest.FixtureRequest) -> AsyncIterator[tuple[World, Database]]:
+    async with stored(place, request.param) as made:
         yield made
 
 

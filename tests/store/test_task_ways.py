@@ -12,14 +12,15 @@ from taskdash.model.records import Task
 from taskdash.rules.risk import BLIND
 from taskdash.store import facets, risk_order, sqlite, task_page, task_plan, task_terms, tasks
 from taskdash.store.database import Database
+from taskdash.store.places import Place
 from taskdash.store.task_filters import Filters
 from tests.store.task_world import ONE, PAIRS, World, keys, paged, stored
 from tests.support import NOW, a_task
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[tuple[World, Database]]:
-    async with stored(tmp_path, 4) as made:
+async def world(place: Place) -> AsyncIterator[tuple[World, Database]]:
+    async with stored(place, 4) as made:
         yield made
 
 

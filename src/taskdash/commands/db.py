@@ -1,13 +1,13 @@
 """`taskdash db upgrade | backup FILE | restore FILE | check` (SPEC 9).
 
-`backup` and `check` work beside a running server; `upgrade` and `restore` own the data directory, so it must be stopped.
+`backup` and `check` work beside a running server; `upgrade` and `restore` own the store, so it must be stopped.
 """
 
 import argparse
 from pathlib import Path
 
 from taskdash.commands.options import a_parser, add_actions, add_store_options, settings_of
-from taskdash.commands.stores import owned, store_path
+from taskdash.commands.stores import owned, owned_directory, store_of, store_path
 from taskdash.settings.model import Settings
 
 
@@ -29,17 +29,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _upgrade(settings: Settings, _options: argparse.Namespace) -> int:
-    from taskdash.store.migrations import runner
+    from taskdash.store.migrations.steps import HEAD
 
-    path = store_path(settings)
+    store = store_of(settings)
     with owned(settings):
-        before = runner.revision(path)
-        runner.upgrade(path)
-    print(
-        f"{path}: schema {before or 'none'} -> {runner.HEAD}"
-        if before != runner.HEAD
-        else f"{path}: schema {before}, nothing to do"
-    )
+        before = store.revision()
+        store.upgrade()
+    print(f"{store}: schema {before or 'none'} -> {HEAD}" if before != HEAD else f"{store}: schema {before}, nothing to do")
     return 0
 
 
@@ -56,7 +52,7 @@ def _restore(settings: Settings, options: argparse.Namespace) -> int:
     from taskdash.clock import SystemClock
     from taskdash.store.backup import restore
 
-    with owned(settings) as directory:
+    with owned_directory(settings) as directory:
         kept = restore(directory, options.file, SystemClock.wall_now())
     print(f"{options.file} is the store now" + (f"; the old one is kept as {kept}" if kept else ""))
     return 0

@@ -70,7 +70,7 @@ def _checks(settings: Settings) -> Iterator[Check]:
     yield lambda: f"settings are good{f' ({settings.config})' if settings.config else ''}"
     if not settings.db:
         yield partial(_directory, settings)
-        yield partial(_store, settings)
+    yield partial(_store, settings)
     yield from _ports(settings) if _is_running(settings) else _free_ports(settings)
     for node in settings.nsqd:
         yield partial(probes.nsq, node, settings.nsq.auth)
@@ -104,20 +104,20 @@ def _directory(settings: Settings) -> str:
 
 
 def _store(settings: Settings) -> str:
-    from taskdash.commands.stores import store_path
-    from taskdash.store.migrations import runner
+    from taskdash.commands.stores import store_of
 
-    path = store_path(settings)
     try:
-        found = runner.revision(path)
+        store = store_of(settings)
+        found, name = store.revision(), str(store)
     except StartRefused as refused:
         raise Unwell(str(refused)) from None
     if found is None:
-        return f"store {path} is not there yet; `taskdash serve` makes it"
-    return f"store {path} has schema {found}; `taskdash db check` looks at every row"
+        return f"store {name} is not there yet; `taskdash serve` makes it"
+    return f"store {name} has schema {found}" + ("" if settings.db else "; `taskdash db check` looks at every row")
 
 
 def _is_running(settings: Settings) -> bool:
+    """Whether a server of these settings runs: on its own machine it owns the directory, else its port tells."""
     from taskdash.store import datadir
 
     return bool(settings.db) or (settings.data_dir.exists() and datadir.is_locked(settings.data_dir))

@@ -1,7 +1,7 @@
-"""How commands reach the store: beside a running server, or owning the data directory. No command does SQL.
+"""How commands reach the store: beside a running server, or owning it. No command does SQL.
 
-A change beside a running server is one short transaction of SQLite with a busy timeout; the server reads accounts afresh,
-so it sees the change at once (SPEC 9).
+A change beside a running server is one short transaction that waits for its turn; the server reads accounts afresh, so it
+sees the change at once (SPEC 9).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +18,10 @@ from taskdash.model.fields import safe_text
 from taskdash.model.instants import Instant
 from taskdash.model.records import Actor
 from taskdash.settings.model import Settings
-from taskdash.store import datadir, sqlite
-from taskdash.store.migrations import runner
+from taskdash.store import datadir
+from taskdash.store.dialect import refusal_of_commit
+from taskdash.store.migrations.steps import HEAD
+from taskdash.store.places import Place, place_of
 
 T = TypeVar("T")
 
@@ -32,6 +34,11 @@ def now() -> Instant:
     return SystemClock.wall_now()
 
 
+def store_of(settings: Settings) -> Place:
+    """Where the store is."""
+    return place_of(settings.db, settings.data_dir)
+
+
 def store_path(settings: Settings) -> Path:
     """The embedded store's file."""
     if settings.db:
@@ -40,17 +47,30 @@ def store_path(settings: Settings) -> Path:
 
 
 @contextmanager
-def owned(settings: Settings) -> Iterator[datadir.DataDir]:
-    """The data directory, owned. Raises StartRefused that says the server must be stopped."""
+def owned(settings: Settings) -> Iterator[None]:
+    """The store, owned. Raises StartRefused that says the server must be stopped."""
+    with _stopped(), store_of(settings).owned():
+        yield
+
+
+@contextmanager
+def owned_directory(settings: Settings) -> Iterator[datadir.DataDir]:
+    """As `owned`, the data directory of the embedded store."""
     store_path(settings)
-    try:
+    with _stopped():
         directory = datadir.lock(settings.data_dir)
-    except StartRefused as refused:
-        raise StartRefused(f"{refused}; stop it first" if "in use" in str(refused) else str(refused)) from None
     try:
         yield directory
     finally:
         directory.release()
+
+
+@contextmanager
+def _stopped() -> Iterator[None]:
+    try:
+        yield
+    except StartRefused as refused:
+        raise StartRefused(f"{refused}; stop it first" if "in use" in str(refused) else str(refused)) from None
 
 
 def read(settings: Settings, query: Callable[[Connection], T]) -> T:
@@ -61,36 +81,40 @@ def read(settings: Settings, query: Callable[[Connection], T]) -> T:
 
 def write(settings: Settings, change: Callable[[Connection], T]) -> T:
     """What `change` returned, once it is durable; nothing of it is kept when it raises."""
+    dialect = store_of(settings).dialect
     with _connect(settings) as conn:
-        sqlite.begin(conn)
+        dialect.begin(conn)
         try:
             result = change(conn)
         except BaseException:
-            conn.exec_driver_sql("ROLLBACK")
+            dialect.roll_back(conn)
             raise
-        conn.exec_driver_sql("COMMIT")
+        try:
+            dialect.commit(conn)
+        except DBAPIError as error:
+            raise refusal_of_commit(dialect, error) from error
         return result
 
 
 @contextmanager
 def _connect(settings: Settings) -> Iterator[Connection]:
-    path = store_path(settings)
-    _ready(settings, path)
+    store = store_of(settings)
+    _ready(settings, store)
     try:
-        with sqlite.open_engine(path).connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        with store.open_engine().connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
             yield conn
     except DBAPIError as error:
-        raise sqlite.refusal(error) from error
+        raise store.dialect.refusal(error) from error
 
 
-def _ready(settings: Settings, path: Path) -> None:
+def _ready(settings: Settings, store: Place) -> None:
     """A store of this schema: made now when there is none, so that people can be added before the first start."""
-    found = runner.revision(path) if path.exists() else None
+    found = store.revision()
     if found is None:
         with owned(settings):
-            runner.upgrade(path)
-    elif found != runner.HEAD:
-        raise StartRefused(f"the store {path} has schema {found}; bring it to {runner.HEAD} with `taskdash db upgrade`")
+            store.upgrade()
+    elif found != HEAD:
+        raise StartRefused(f"the store {store} has schema {found}; bring it to {HEAD} with `taskdash db upgrade`")
 
 
 def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

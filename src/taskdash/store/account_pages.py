@@ -9,8 +9,8 @@ from sqlalchemy import ColumnElement, Connection, Select, case, func, not_, or_,
 
 from taskdash.model.instants import Instant
 from taskdash.model.records import Token, User
-from taskdash.store import sqlite
 from taskdash.store.accounts import Group
+from taskdash.store.elements import contains
 from taskdash.store.rows import Shape, to_json
 from taskdash.store.service_tasks import MOST
 from taskdash.store.tables import groups, task_counts, tasks, tokens, users
@@ -115,7 +115,7 @@ def members(conn: Connection, group_ids: Sequence[str]) -> dict[str, list[User]]
     """Who is in each of these groups, by name; the disabled are in none."""
     found: dict[str, list[User]] = {group_id: [] for group_id in group_ids}
     if found:
-        named = or_(*(sqlite.contains(u.groups, to_json(group_id)) for group_id in found))
+        named = or_(*(contains(u.groups, to_json(group_id)) for group_id in found))
         query = select(*_USERS.columns).where(u.disabled.is_(False), named).order_by(u.name)
         for user in _USERS.records(conn, query):
             for group_id in found.keys() & set(user.groups):
@@ -144,7 +144,7 @@ def _tokens(whose: str, revoked: bool | None) -> list[ColumnElement[bool]]:
 
 
 def _named(column: ColumnElement[str], q: str, *others: ColumnElement[str]) -> list[ColumnElement[bool]]:
-    return [or_(*(sqlite.contains(each, word) for each in (column, *others))) for word in q.split()]
+    return [or_(*(contains(each, word) for each in (column, *others))) for word in q.split()]
 
 
 def _count(conn: Connection, table: Any, conditions: Sequence[ColumnElement[bool]]) -> int:

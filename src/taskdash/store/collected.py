@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, case, delete, select, update
 
 from taskdash.model.instants import Instant
 from taskdash.model.records import Service
-from taskdash.store import sqlite
+from taskdash.store.elements import upsert
 from taskdash.store.services import SHAPE
 from taskdash.store.tables import clashes, services, tasks
 
@@ -103,7 +103,7 @@ def set_clashes(conn: Connection, service_id: str, asked: Collection[str], clash
         some = free[start : start + 500]
         conn.execute(delete(clashes).where(clashes.c.service_id == service_id, clashes.c.task_id.in_(some)))
     if clashing:
-        new = sqlite.upsert(clashes).on_conflict_do_nothing()
+        new = upsert(clashes).on_conflict_do_nothing()
         conn.execute(new, [{"task_id": task_id, "service_id": service_id, "at": now} for task_id in clashing])
 
 

@@ -10,13 +10,14 @@ from typing import Any
 from sqlalchemy import Connection, Select, bindparam, func, literal_column, select, update
 
 from taskdash.model.records import Task
-from taskdash.store import hot, sqlite
+from taskdash.store import hot
+from taskdash.store.elements import upsert
 from taskdash.store.tables import services, task_counts, tasks
 
 Key = tuple[str, str, str]
 """(kind, value, status); kind is `user`, `group`, `status` (value "") or `served` (both ""): those that have a service."""
 _c = task_counts.c
-_NEW = sqlite.upsert(task_counts).values({name: bindparam(name) for name in ("kind", "value", "status", "n")})
+_NEW = upsert(task_counts).values({name: bindparam(name) for name in ("kind", "value", "status", "n")})
 _ADD = _NEW.on_conflict_do_update(index_elements=["kind", "value", "status"], set_={"n": _c.n + _NEW.excluded.n})
 _ADD_TOTAL = (
     update(services).where(services.c.id == bindparam("b_id")).values(task_total=services.c.task_total + bindparam("b_n"))

@@ -10,17 +10,19 @@ import queue
 import sys
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 from msgspec import Struct
-from sqlalchemy import Connection
+from sqlalchemy import BigInteger, Connection, Text, cast
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from taskdash.errors import StoreRefused, TaskDashError
-from taskdash.store import events, sqlite
-from taskdash.store.checkpoint import Checkpointer
+from taskdash.store import events
+from taskdash.store.dialect import refusal_of_commit
+from taskdash.store.elements import upsert
+from taskdash.store.places import Place
 from taskdash.store.readers import Readers, resolve
+from taskdash.store.tables import store_facts
 
 T = TypeVar("T")
 Work = Callable[[Connection], Any]
@@ -42,40 +44,42 @@ class _Job(Struct):
 class Database:
     """An opened store. Made by `open`; `close` ends its threads after everything waiting was stored."""
 
-    def __init__(self, path: Path, *, readers: int = READERS) -> None:
-        self.path = path
+    def __init__(self, place: Place, *, readers: int = READERS) -> None:
+        self.place = place
         self.on_commit: Callable[[bool], None] = lambda _told: None
         """Called on the loop after each commit, with whether it wrote history: a wake-up without data (DESIGN law 4)."""
         self.on_refused: Callable[[str], None] = lambda _reason: None
         """Called on the loop with a sentence when the store refuses, with "" when it works again."""
         self.on_death: Callable[[BaseException], None] = lambda _error: None
         """Called on the loop when the writer thread ended by a mistake of ours: serve nothing rather than half (R29)."""
-        self._engine = sqlite.open_engine(path)
+        self._engine, self._dialect = place.open_engine(), place.dialect
         self._waiting: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         """None is the end; written to on the loop only."""
         self._closing = self._ended = False
         self._refused = False
+        self._unsent: list[_Job] = []
+        """What a connection was to do that turned out to be gone before it had begun."""
         self._told = ""
         self._loop: asyncio.AbstractEventLoop | None = None
-        self.checkpointer = Checkpointer(path)
+        self._keeper = place.a_keeper()
         self._writer = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
-        self._readers = Readers(self._engine, readers)
+        self._readers = Readers(place.open_readers(), place.dialect, readers)
 
     def start(self) -> None:
         """Start the writer; call on the event loop that will use it."""
         self._loop = asyncio.get_running_loop()
         sys.setswitchinterval(SWITCH_EVERY_S)
         self._writer.start()
-        self.checkpointer.start()
+        self._keeper.start()
         self._readers.start()
 
     async def close(self) -> None:
-        """Store all that waits, then end the threads and leave no WAL behind."""
+        """Store all that waits, then end the threads and leave nothing half done behind."""
         self._closing = True
         self._waiting.put(None)
         await asyncio.to_thread(self._writer.join)
         await asyncio.to_thread(self._readers.close)
-        await asyncio.to_thread(self.checkpointer.close)
+        await asyncio.to_thread(self._keeper.close)
         self._engine.dispose()
 
     # reading
@@ -108,16 +112,32 @@ class Database:
         """One connection's life: after a refusal it is closed, never trusted again (RELIABILITY R26)."""
         try:
             with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+                has_worked = False
                 while batch := self._next_batch():
-                    refused = self._commit(conn, batch)
-                    if refused:
+                    if not self._has_begun(conn, batch, has_worked) or self._commit(conn, batch):
                         return
+                    has_worked = True
         except DBAPIError as error:
-            self._settle(self._next_batch(), [], sqlite.refusal(error))
+            self._settle(self._next_batch(), [], self._dialect.refusal(error))
+
+    def _has_begun(self, conn: Connection, batch: list[_Job], has_worked: bool) -> bool:
+        """False: the batch is refused; or, when the connection died of idleness or a restart, waits for the next one."""
+        try:
+            self._dialect.begin(conn)
+        except DBAPIError as error:
+            self._dialect.roll_back(conn)
+            if has_worked and self._dialect.is_lost(error):
+                self._unsent = batch
+            else:
+                self._settle(batch, [], self._dialect.refusal(error))
+            return False
+        return True
 
     def _next_batch(self) -> list[_Job]:
         """All that waits; a probe each second while the store refuses; nothing when closing."""
-        batch: list[_Job] = []
+        batch, self._unsent = self._unsent, []
+        if batch:
+            return batch
         try:
             while not self._ended and len(batch) < MOST_IN_ONE_COMMIT:
                 job = self._waiting.get_nowait() if batch else self._waiting.get(timeout=self._patience_s())
@@ -131,31 +151,40 @@ class Database:
         return PROBE_EVERY_S if self._refused else None
 
     def _commit(self, conn: Connection, batch: list[_Job]) -> StoreRefused | None:
-        try:
-            sqlite.rows(conn, "BEGIN IMMEDIATE")
-            results = [self._attempt(conn, job.work) for job in batch]
-            sqlite.rows(conn, "COMMIT")
-        except DBAPIError as error:
-            refused = sqlite.refusal(error)
-            _roll_back(conn)
+        results: list[Any] = []
+        refused = self._done(conn, batch, results)
+        if refused:
+            self._dialect.roll_back(conn)
             self._settle(batch, [], refused)
-            return refused
-        self._settle(batch, results, None, told=events.were_appended(conn))
+        else:
+            self._settle(batch, results, None, told=events.were_appended(conn))
+        return refused
+
+    def _done(self, conn: Connection, batch: list[_Job], results: list[Any]) -> StoreRefused | None:
+        """Why not, if not."""
+        try:
+            for job in batch:
+                results.append(self._attempt(conn, job.work, is_last=job is batch[-1]))
+        except DBAPIError as error:
+            return self._dialect.refusal(error)
+        try:
+            self._dialect.commit(conn)
+        except DBAPIError as error:
+            return refusal_of_commit(self._dialect, error)
         return None
 
-    @staticmethod
-    def _attempt(conn: Connection, work: Work) -> Any:
+    def _attempt(self, conn: Connection, work: Work, *, is_last: bool) -> Any:
         """The work's result, or its exception as a value; then the savepoint is rolled back and the others go on."""
-        sqlite.rows(conn, "SAVEPOINT work")
         try:
             result = work(conn)
         except DBAPIError as error:
-            result = sqlite.refusal(error)
+            result = self._dialect.refusal(error)
         except (TaskDashError, SQLAlchemyError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
             result = error
         if isinstance(result, Exception):
-            sqlite.rows(conn, "ROLLBACK TO work")
-        sqlite.rows(conn, "RELEASE work")
+            self._dialect.undo(conn)
+        elif not is_last:
+            self._dialect.keep(conn)
         return result
 
     def _settle(self, batch: list[_Job], results: list[Any], refused: StoreRefused | None, *, told: bool = False) -> None:
@@ -169,7 +198,7 @@ class Database:
     def _answer(self, batch: list[_Job], results: list[Any], refused: StoreRefused | None, told: bool) -> None:
         for index, job in enumerate(batch):
             # an exception of its own each: one that is raised in many places has the traceback of them all
-            resolve(job.future, StoreRefused(refused.detail, **refused.extra) if refused else results[index])
+            resolve(job.future, type(refused)(refused.detail, **refused.extra) if refused else results[index])
         reason = refused.detail if refused else ""
         if reason != self._told:
             self._told = reason
@@ -180,13 +209,10 @@ class Database:
 
 def _probe(conn: Connection) -> None:
     """The smallest change that must reach the disk."""
-    conn.exec_driver_sql(
-        "INSERT INTO store_facts (key, value) VALUES ('probe', '1') ON CONFLICT (key) DO UPDATE SET value = value + 1"
-    )
+    conn.execute(_PROBE)
 
 
-def _roll_back(conn: Connection) -> None:
-    """SQLite has often rolled back already (RELIABILITY F3), so only when a transaction is still open."""
-    driver: Any = conn.connection.driver_connection
-    if driver.in_transaction:
-        conn.exec_driver_sql("ROLLBACK")
+_NEW = upsert(store_facts).values(key="probe", value="1")
+_PROBE = _NEW.on_conflict_do_update(
+    index_elements=["key"], set_={"value": cast(cast(store_facts.c.value, BigInteger) + 1, Text)}
+)

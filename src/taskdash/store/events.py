@@ -7,9 +7,9 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, no
 
 from taskdash.model.instants import Instant
 from taskdash.model.records import Event, NewEvent
-from taskdash.store import sqlite
+from taskdash.store.elements import upsert
 from taskdash.store.rows import Shape
-from taskdash.store.tables import events, store_facts
+from taskdash.store.tables import BINDING_KINDS, KEPT_KINDS, events, store_facts
 
 SHAPE = Shape(Event, events, json=("before", "after"))
 _NEW = Shape(NewEvent, events, json=("before", "after"))
@@ -23,7 +23,6 @@ def append(conn: Connection, new: Sequence[NewEvent]) -> None:
     """Write lines of history in the transaction of their change; seq follows commit order (RELIABILITY R7)."""
     if not new:
         return
-    sqlite.lock_event_order(conn)
     _NEW.insert_many(conn, new)
     conn.info[_APPENDED] = True
 
@@ -88,15 +87,15 @@ def _holding(query: Select[Any], any_of: Sequence[Sequence[str]]) -> Select[Any]
 def purge(conn: Connection, before: Instant, limit: int = 5_000) -> int:
     """Remove up to `limit` events older than `before`, but never those of bindings and accounts. Returns how many went."""
     kept_from = {"key": "events_kept_from", "value": str(before)}
-    conn.execute(sqlite.upsert(store_facts).values(kept_from).on_conflict_do_update(index_elements=["key"], set_=kept_from))
+    conn.execute(upsert(store_facts).values(kept_from).on_conflict_do_update(index_elements=["key"], set_=kept_from))
     old = select(events.c.seq).where(events.c.at < before, _is_removable()).order_by(events.c.seq).limit(limit)
     return conn.execute(delete(events).where(events.c.seq.in_(old))).rowcount
 
 
 def _is_removable() -> ColumnElement[bool]:
     kind = events.c.kind
-    kept = [kind.startswith(prefix) for prefix in ("user.", "group.", "token.", "session.")]
-    return and_(kind.not_in([f"task.{done}" for done in sqlite.BINDING_KINDS]), *(not_(one) for one in kept))
+    kept = [kind.startswith(prefix) for prefix in KEPT_KINDS]
+    return and_(kind.not_in([f"task.{done}" for done in BINDING_KINDS]), *(not_(one) for one in kept))
 
 
 def _filtered(

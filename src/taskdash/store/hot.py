@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ClauseElement, Column, Connection, Dialect, bindparam, select
 
-from taskdash.store import sqlite
+from taskdash.store.dialect import of
 
 Values = Sequence[Any]
 _SIZES = (1, 4, 16, 64, 256, 512)
@@ -24,12 +24,12 @@ def compiled(statement: ClauseElement, dialect: Dialect) -> str:
 
 def rows(conn: Connection, statement: ClauseElement, values: Values = ()) -> list[Any]:
     """The rows as the driver gives them."""
-    return sqlite.rows(conn, compiled(statement, conn.dialect), values)
+    return of(conn).rows(conn, compiled(statement, conn.dialect), values)
 
 
 def change_many(conn: Connection, statement: ClauseElement, many: Sequence[Values]) -> int:
     """The statement once for each of `many`; returns how many rows it changed."""
-    return sqlite.change_many(conn, compiled(statement, conn.dialect), many) if many else 0
+    return of(conn).change_many(conn, compiled(statement, conn.dialect), many) if many else 0
 
 
 class ByKey:
@@ -44,7 +44,7 @@ class ByKey:
         left = iter(keys)
         while some := list(islice(left, _SIZES[-1])):
             size = next(size for size in _SIZES if size >= len(some))
-            yield from sqlite.rows(conn, self._text(size, conn.dialect), some + some[-1:] * (size - len(some)))
+            yield from of(conn).rows(conn, self._text(size, conn.dialect), some + some[-1:] * (size - len(some)))
 
     @cache  # noqa: B019  (lives as long as the program)
     def _text(self, size: int, dialect: Dialect) -> str:

@@ -7,7 +7,8 @@ from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, or_, se
 
 from taskdash.model.instants import Instant
 from taskdash.model.records import Incident, Service
-from taskdash.store import services, sqlite
+from taskdash.store import services
+from taskdash.store.elements import upsert
 from taskdash.store.rows import Shape, to_json
 from taskdash.store.tables import clashes, incidents, tasks
 from taskdash.store.tables import services as services_table
@@ -39,7 +40,7 @@ def by_cause(conn: Connection, kind: str, cause: str) -> Incident | None:
 def save(conn: Connection, changed: Sequence[Incident]) -> None:
     """Insert or update by id."""
     if changed:
-        insert = sqlite.upsert(incidents)
+        insert = upsert(incidents)
         names = [name for name in Incident.__struct_fields__ if name != "id"]
         told = {name: insert.excluded[name] for name in names}
         conn.execute(insert.on_conflict_do_update(index_elements=["id"], set_=told), [SHAPE.row_of(i) for i in changed])

@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, case, func, or_,
 
 from taskdash.model.instants import Instant
 from taskdash.model.records import User
-from taskdash.store import sqlite
+from taskdash.store.elements import contains
 from taskdash.store.rows import Shape, to_json
 from taskdash.store.tables import task_counts, tasks, users
 
@@ -53,7 +53,7 @@ def people(
 ) -> list[Load]:
     """Those whose name or group holds `text`, at most `limit`; members of `groups` first. `within`: only of these groups."""
     named = [] if within is None else [_in_any(within)]
-    named += [or_(sqlite.contains(u.name, word), sqlite.contains(u.groups, word)) for word in text.split()]
+    named += [or_(contains(u.name, word), contains(u.groups, word)) for word in text.split()]
     order = (_is_away(now), case((_in_any(groups), 0), else_=1), _held(), u.name)
     return _loads(conn, _counted().where(*named).order_by(*order).limit(limit))
 

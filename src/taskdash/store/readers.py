@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from taskdash.errors import Busy
-from taskdash.store import sqlite
+from taskdash.store.dialect import Dialect
 
 T = TypeVar("T")
 
@@ -25,8 +25,8 @@ _Query = tuple[Callable[[Connection], Any], float | None, "asyncio.Future[Any]"]
 class Readers:
     """Runs queries for one event loop. `close` lets what is under way end."""
 
-    def __init__(self, engine: Engine, count: int) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, dialect: Dialect, count: int) -> None:
+        self._engine, self._dialect = engine, dialect
         self._waiting: queue.SimpleQueue[_Query | None] = queue.SimpleQueue()
         self._threads = [threading.Thread(target=self._run, name=f"store-reader-{n}", daemon=True) for n in range(count)]
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -43,6 +43,7 @@ class Readers:
             self._waiting.put(None)
         for thread in self._threads:
             thread.join()
+        self._engine.dispose()
 
     def read(self, query: Callable[[Connection], T], limit_s: float | None) -> "asyncio.Future[T]":
         """Resolves to what `query` returns, Busy (over its limit, or too many wait), or StoreRefused."""
@@ -53,27 +54,51 @@ class Readers:
         return future
 
     def _run(self) -> None:
-        with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-            while asked := self._waiting.get():
-                query, limit_s, future = asked
-                self._answer(future, _outcome(conn, query, limit_s))
+        reader = _Reader(self._engine, self._dialect)
+        while asked := self._waiting.get():
+            query, limit_s, future = asked
+            self._answer(future, reader.outcome(query, limit_s))
+        reader.close()
 
     def _answer(self, future: "asyncio.Future[Any]", outcome: Any) -> None:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(resolve, future, outcome)
 
 
-def _outcome(conn: Connection, query: Callable[[Connection], Any], limit_s: float | None) -> Any:
-    """The query's result, or its exception as a value."""
-    try:
-        sqlite.limit_query(conn, limit_s)
-        return query(conn)
-    except DBAPIError as error:
-        if sqlite.is_interrupted(error):
-            return Busy("the query took too long and was stopped; ask for less")
-        return sqlite.refusal(error)
-    except Exception as error:
-        return error
+class _Reader:
+    """One thread's connection: opened when it is needed, and again when it was lost."""
+
+    def __init__(self, engine: Engine, dialect: Dialect) -> None:
+        self._engine, self._dialect = engine, dialect
+        self._conn: Connection | None = None
+
+    def outcome(self, query: Callable[[Connection], Any], limit_s: float | None) -> Any:
+        """The query's result, or its exception as a value. A connection that died since the last query costs nobody a query."""
+        may_be_stale = self._conn is not None
+        try:
+            return self._result(query, limit_s)
+        except DBAPIError as error:
+            if self._dialect.is_lost(error):
+                self.close()
+                return self.outcome(query, limit_s) if may_be_stale else self._dialect.refusal(error)
+            if self._dialect.is_interrupted(error):
+                return Busy("the query took too long and was stopped; ask for less")
+            return self._dialect.refusal(error)
+        except Exception as error:
+            return error
+
+    def _result(self, query: Callable[[Connection], Any], limit_s: float | None) -> Any:
+        if self._conn is None:
+            self._conn = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+        self._dialect.limit_query(self._conn, limit_s)
+        return query(self._conn)
+
+    def close(self) -> None:
+        """Give the connection back, alive or not."""
+        conn, self._conn = self._conn, None
+        if conn is not None:
+            self._dialect.roll_back(conn)
+            conn.close()
 
 
 def resolve(future: "asyncio.Future[Any] | None", outcome: Any) -> None:

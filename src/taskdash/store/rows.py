@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import Boolean, Column, Connection, Dialect, Select, Table, bindparam, insert, update
 
-from taskdash.store import hot, sqlite
+from taskdash.store import hot
+from taskdash.store.dialect import of
 
 R = TypeVar("R", bound=msgspec.Struct)
 
@@ -56,7 +57,7 @@ class Shape:
 
     def records(self, conn: Connection, query: Select[Any]) -> list[Any]:
         """The records of a query that selects `columns`, in their order."""
-        return self._records(sqlite.plain_rows(conn, query))
+        return self._records(of(conn).plain_rows(conn, query))
 
     def found(self, conn: Connection, query: Select[Any], values: Sequence[Any] = ()) -> list[Any]:
         """As `records`, for a query that lives as long as the program: compiled once, with a place for each value."""
@@ -91,19 +92,19 @@ class Shape:
     def insert_many(self, conn: Connection, records: Sequence[msgspec.Struct]) -> None:
         """One executemany INSERT."""
         if records:
-            sqlite.change_many(conn, self._insert(conn.dialect), [self._written(record) for record in records])
+            of(conn).change_many(conn, self._insert(conn.dialect), [self._written(record) for record in records])
 
     def insert_numbered(self, conn: Connection, records: Sequence[msgspec.Struct], pks: Iterable[int]) -> None:
         """As `insert_many`, each with the pk that it is to have."""
         if records:
             rows = [(pk, *self._written(record)) for pk, record in zip(pks, records, strict=True)]
-            sqlite.change_many(conn, self._insert(conn.dialect, "pk"), rows)
+            of(conn).change_many(conn, self._insert(conn.dialect, "pk"), rows)
 
     def update_many(self, conn: Connection, records: Sequence[Any]) -> None:
         """One executemany UPDATE by pk."""
         if records:
             rows = [(*self._written(record), record.pk) for record in records]
-            sqlite.change_many(conn, self._update(conn.dialect, tuple(self._write_names)), rows)
+            of(conn).change_many(conn, self._update(conn.dialect, tuple(self._write_names)), rows)
 
     def update_changed(self, conn: Connection, changes: Sequence[tuple[Any, Any]]) -> None:
         """UPDATE by pk of (before, after): only the columns that changed, so that no index of the others is written."""
@@ -115,7 +116,7 @@ class Shape:
                 names, values = zip(*changed, strict=True)
                 rows.setdefault(names, []).append((*values, before.pk))
         for names, some in rows.items():
-            sqlite.change_many(conn, self._update(conn.dialect, names), some)
+            of(conn).change_many(conn, self._update(conn.dialect, names), some)
 
     def _written(self, record: msgspec.Struct) -> tuple[Any, ...]:
         values: tuple[Any, ...] = self._values(record)

@@ -9,7 +9,8 @@ from sqlalchemy import ColumnElement, Connection, or_, select
 
 from taskdash.model.instants import Instant
 from taskdash.rules.risk import BLIND, ILL
-from taskdash.store import sqlite, task_plan
+from taskdash.store import task_plan
+from taskdash.store.dialect import of
 from taskdash.store.tables import services, tasks
 from taskdash.store.task_filters import Filters
 from taskdash.store.task_page import CAP, alone, asked_of
@@ -84,7 +85,7 @@ class Sample:
 
 
 def _newest(conn: Connection, asked: Asked, *columns: Column) -> Sequence[Any]:
-    return sqlite.plain_rows(conn, task_plan.newest(asked, CAP, *columns).limit(CAP + 1))
+    return of(conn).plain_rows(conn, task_plan.newest(asked, CAP, *columns).limit(CAP + 1))
 
 
 def _of_each(conn: Connection, parts: Sequence[Part], *columns: Column) -> list[Any]:
@@ -93,5 +94,5 @@ def _of_each(conn: Connection, parts: Sequence[Part], *columns: Column) -> list[
     rows: list[Any] = []
     for index, part in enumerate(parts):
         share = CAP + 1 if total <= CAP else -(-(CAP + len(parts)) * part.rows // total)
-        rows += sqlite.plain_rows(conn, alone(part, [c.gone_at.is_(None)], parts[:index], *columns).limit(share))
+        rows += of(conn).plain_rows(conn, alone(part, [c.gone_at.is_(None)], parts[:index], *columns).limit(share))
     return rows

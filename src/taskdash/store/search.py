@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection
 
 from taskdash.model.records import Task
-from taskdash.store import sqlite
+from taskdash.store.dialect import of
 from taskdash.store.grams import tokens, words
 
 RARE = 2_000
@@ -26,8 +26,8 @@ def document(task: Task) -> str:
 def index(conn: Connection, changes: Iterable[tuple[Task | None, Task | None, int]]) -> None:
     """Take (before, after, pk) into the index; a task whose text did not change costs nothing."""
     changed = [(b, a, pk) for b, a, pk in changes if b is None or a is None or text_of(b) != text_of(a)]
-    sqlite.remove_grams(conn, [(pk, document(before)) for before, _after, pk in changed if before])
-    sqlite.add_grams(conn, [(pk, document(after)) for _before, after, pk in changed if after])
+    of(conn).remove_grams(conn, [(pk, document(before)) for before, _after, pk in changed if before])
+    of(conn).add_grams(conn, [(pk, document(after)) for _before, after, pk in changed if after])
 
 
 def candidates(conn: Connection, query: str) -> list[int] | None:
@@ -37,7 +37,7 @@ def candidates(conn: Connection, query: str) -> list[int] | None:
         wanted += tokens(word)
     if not wanted:
         return None
-    found = sqlite.match_grams(conn, _spread(wanted), RARE + 1)
+    found = of(conn).match_grams(conn, _spread(wanted), RARE + 1)
     return found if len(found) <= RARE else None
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection, bindparam, case, delete, func, select
 
 from taskdash.model.records import Sender
-from taskdash.store import hot, sqlite
+from taskdash.store import hot
+from taskdash.store.elements import upsert
 from taskdash.store.rows import Shape
 from taskdash.store.tables import senders
 
@@ -18,7 +19,7 @@ def add(conn: Connection, heard: Sequence[Sender]) -> None:
     """Count these beats; each id at most once in `heard`, its `count` how many came."""
     if not heard:
         return
-    c, new = senders.c, sqlite.upsert(senders)
+    c, new = senders.c, upsert(senders)
     fresh = new.excluded
     statement = new.on_conflict_do_update(
         index_elements=[c.id],

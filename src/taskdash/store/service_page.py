@@ -6,7 +6,8 @@ from msgspec import Struct, structs
 from sqlalchemy import ColumnElement, Connection, Select, exists, func, or_, select, union
 
 from taskdash.model.records import Service
-from taskdash.store import counters, sqlite
+from taskdash.store import counters
+from taskdash.store.elements import contains
 from taskdash.store.services import SHAPE
 from taskdash.store.tables import services, tasks
 from taskdash.store.task_filters import Visible
@@ -74,7 +75,7 @@ def types(conn: Connection, wanted: ServiceFilters) -> dict[str, int]:
 
 def _listed(query: Select[Any]) -> Select[Any]:
     """By the index that holds all that is counted: of 100,000 services a sixth of the time that their rows cost."""
-    return query.with_hint(services, "INDEXED BY services_listed", "sqlite")
+    return query.with_hint(services, "services_listed")
 
 
 def _conditions(conn: Connection, wanted: ServiceFilters) -> list[ColumnElement[bool]]:
@@ -82,7 +83,7 @@ def _conditions(conn: Connection, wanted: ServiceFilters) -> list[ColumnElement[
     if wanted.type:
         found.append(s.type.in_(wanted.type))
     for word in wanted.q.split():
-        found.append(or_(*(sqlite.contains(column, word) for column in (s.id, s.name, s.type))))
+        found.append(or_(*(contains(column, word) for column in (s.id, s.name, s.type))))
     if wanted.visible_to is not None:
         found.append(_has_visible(conn, wanted.visible_to))
     return found

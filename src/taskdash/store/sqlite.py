@@ -3,20 +3,21 @@
 RELIABILITY F1-F10: WAL with synchronous=FULL, `journal_size_limit`, classification by `sqlite_errorname`.
 """
 
-import json
 import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, Table, create_engine, event, func, select
-from sqlalchemy.dialects.sqlite import Insert, insert
+from sqlalchemy import Connection, Engine, Select, Table, create_engine, event
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import NullPool
 
 from taskdash.errors import StoreRefused
+from taskdash.store.elements import ESCAPE, Holds, HoldsFolded, OneOf, arguments
+from taskdash.store.tables import BINDING_KINDS, BY_PK, ID_INDEX, KEPT_KINDS
 
 BUSY_TIMEOUT_MS = 5_000
 _STEPS_BETWEEN_LOOKS = 4_000
@@ -30,17 +31,16 @@ _PRAGMAS = (
 )
 
 
-ID_INDEX = "sqlite_autoindex_tasks_1"
-"""The index behind the unique ids of tasks."""
+_OWN_NAMES = {BY_PK: "NOT INDEXED", ID_INDEX: "INDEXED BY sqlite_autoindex_tasks_1"}
 
 
 class _IndexedBy(SQLiteCompiler):
     """Writes `INDEXED BY` where a query names its index: the planner has no statistics, our counters have (STORE.md)."""
 
     def get_from_hint_text(self, table: Any, text: str | None) -> str | None:
-        """The hint as it is."""
+        """The hint is the name of an index."""
         del table
-        return text
+        return _OWN_NAMES.get(text, f"INDEXED BY {text}") if text else None
 
 
 def open_engine(path: Path, *, cache_kib: int = 16_384, read_only: bool = False) -> Engine:
@@ -66,7 +66,31 @@ def open_engine(path: Path, *, cache_kib: int = 16_384, read_only: bool = False)
 
 def begin(conn: Connection) -> None:
     """Take the write lock at once, so that no transaction fails half-way for it."""
-    conn.exec_driver_sql("BEGIN IMMEDIATE")
+    rows(conn, "BEGIN IMMEDIATE")
+    rows(conn, "SAVEPOINT work")
+
+
+def keep(conn: Connection) -> None:
+    """The change stays; the next one begins."""
+    rows(conn, "RELEASE work")
+    rows(conn, "SAVEPOINT work")
+
+
+def undo(conn: Connection) -> None:
+    """Nothing of this change stays; the next one begins."""
+    rows(conn, "ROLLBACK TO work")
+
+
+def commit(conn: Connection) -> None:
+    """Make what was kept durable."""
+    rows(conn, "COMMIT")
+
+
+def roll_back(conn: Connection) -> None:
+    """SQLite has often rolled back already (RELIABILITY F3), so only when a transaction is still open."""
+    driver: Any = conn.connection.driver_connection
+    if driver.in_transaction:
+        rows(conn, "ROLLBACK")
 
 
 def rows(conn: Connection, statement: str, values: Sequence[Any] = ()) -> list[Any]:
@@ -122,28 +146,20 @@ def is_interrupted(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlite_errorname", "") == "SQLITE_INTERRUPT"
 
 
+def is_lost(_error: DBAPIError) -> bool:
+    """A file does not go away between a commit and its answer."""
+    return False
+
+
 def refusal(error: DBAPIError) -> StoreRefused:
     """The sentence for people; never holds SQL or values (RELIABILITY R166)."""
     name = getattr(error.orig, "sqlite_errorname", type(error.orig).__name__)
     return StoreRefused(f"the store refused the change ({name}); nothing was kept", code=name)
 
 
-def upsert(table: Table) -> Insert:
-    """INSERT with ON CONFLICT; PostgreSQL's has the same methods."""
-    return insert(table)
-
-
-def lock_event_order(_conn: Connection) -> None:
-    """One writer at a time already orders the feed."""
-
-
-_KEPT_KINDS = ("user.%", "group.%", "token.%", "session.%")
-BINDING_KINDS = ("claimed", "assigned", "released", "pinned", "unpinned", "handed_over", "transferred")
-
-
 def create_guards(conn: Connection) -> None:
     """History is append-only (RELIABILITY R160): no UPDATE ever; DELETE only of what retention freed, never of bindings."""
-    kept = " OR ".join(f"OLD.kind LIKE '{kind}'" for kind in _KEPT_KINDS)
+    kept = " OR ".join(f"OLD.kind LIKE '{kind}%'" for kind in KEPT_KINDS)
     bindings = ", ".join(f"'task.{kind}'" for kind in BINDING_KINDS)
     conn.exec_driver_sql(
         "CREATE TRIGGER events_are_never_changed BEFORE UPDATE ON events "
@@ -197,14 +213,19 @@ def plain_rows(conn: Connection, query: Select[Any]) -> list[Any]:
     return rows
 
 
-def one_of(column: ColumnElement[int], numbers: Sequence[int]) -> ColumnElement[bool]:
-    """The column is among these numbers, however many: one parameter."""
-    values = func.json_each(json.dumps(list(numbers))).table_valued("value")
-    return column.in_(select(values.c.value))
+@compiles(OneOf, "sqlite")
+def _one_of(element: OneOf, compiler: Any, **options: Any) -> str:
+    column, numbers = arguments(element, compiler, **options)
+    return f"{column} IN (SELECT value FROM json_each({numbers}))"  # noqa: S608  (both parts are compiled)
 
 
-def contains(column: ColumnElement[str], text: str) -> ColumnElement[bool]:
-    """The column holds the text somewhere, in capitals or not. LIKE of SQLite knows that of ASCII only."""
-    if all(letter.isascii() or letter == letter.upper() == letter.casefold() for letter in text):
-        return column.contains(text, autoescape=True)
-    return func.casefold(column, type_=column.type).contains(text.casefold(), autoescape=True)
+@compiles(Holds, "sqlite")
+def _holds(element: Holds, compiler: Any, **options: Any) -> str:
+    column, pattern = arguments(element, compiler, **options)
+    return f"({column} LIKE {pattern} ESCAPE '{ESCAPE}')"
+
+
+@compiles(HoldsFolded, "sqlite")
+def _holds_folded(element: HoldsFolded, compiler: Any, **options: Any) -> str:
+    column, pattern = arguments(element, compiler, **options)
+    return f"(casefold({column}) LIKE {pattern} ESCAPE '{ESCAPE}')"

@@ -19,12 +19,14 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
+Words = Text().with_variant(Text(collation="C"), "postgresql")
+"""Ordered and compared byte for byte, whatever the database was created with; so does SQLite."""
 # SQLite gives rowid speed and AUTOINCREMENT only to INTEGER; PostgreSQL needs 64 bits.
 Number = BigInteger().with_variant(Integer, "sqlite")
 
 
 def _text(name: str) -> Column[str]:
-    return Column(name, Text, nullable=False, server_default="")
+    return Column(name, Words, nullable=False, server_default="")
 
 
 def _at(name: str) -> Column[int]:
@@ -44,7 +46,7 @@ def _flag(name: str) -> Column[bool]:
 
 
 def _json(name: str, empty: str) -> Column[str]:
-    return Column(name, Text, nullable=False, server_default=empty)
+    return Column(name, Words, nullable=False, server_default=empty)
 
 
 def _few(name: str, column: str) -> Index:
@@ -63,6 +65,11 @@ def _covering(name: str, *columns: str, only: str = "") -> Index:
     return _listed(name, *columns, *(column for column in FILTERED if column not in columns), only=only)
 
 
+BY_PK, ID_INDEX = "pk", "tasks_id"
+"""As the index by which a query enters: the table itself, and what makes the ids of tasks unique. Else an index's own name."""
+KEPT_KINDS = ("user.", "group.", "token.", "session.")
+BINDING_KINDS = ("claimed", "assigned", "released", "pinned", "unpinned", "handed_over", "transferred")
+"""Events that are kept for ever: those of accounts, by how they begin, and those of bindings, after `task.`."""
 FILTERED = ("status", "user", "group_id", "service_id", "schedule", "adrift", "updated_at", "gone_at")
 _ADRIFT = "adrift IS true"
 _SHOULD_RUN = "schedule = 'should_run'"
@@ -74,7 +81,7 @@ services = Table(
     "services",
     metadata,
     Column("pk", Number, primary_key=True),
-    Column("id", Text, nullable=False, unique=True),
+    Column("id", Words, nullable=False, unique=True),
     _text("name"),
     _text("type"),
     _text("url"),
@@ -131,7 +138,7 @@ tasks = Table(
     "tasks",
     metadata,
     Column("pk", Number, primary_key=True),
-    Column("id", Text, nullable=False, unique=True),
+    Column("id", Words, nullable=False, unique=True),
     _text("name"),
     _text("url"),
     _text("user"),
@@ -172,9 +179,9 @@ tasks = Table(
 task_counts = Table(
     "task_counts",
     metadata,
-    Column("kind", Text, primary_key=True),
-    Column("value", Text, primary_key=True),
-    Column("status", Text, primary_key=True),
+    Column("kind", Words, primary_key=True),
+    Column("value", Words, primary_key=True),
+    Column("status", Words, primary_key=True),
     _number("n"),
 )
 
@@ -201,7 +208,7 @@ incidents = Table(
     "incidents",
     metadata,
     Column("pk", Number, primary_key=True),
-    Column("id", Text, nullable=False, unique=True),
+    Column("id", Words, nullable=False, unique=True),
     _text("kind"),
     _text("cause"),
     _text("state"),
@@ -222,7 +229,7 @@ users = Table(
     "users",
     metadata,
     Column("pk", Number, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
+    Column("name", Words, nullable=False, unique=True),
     _text("role"),
     _json("groups", "[]"),
     _text("password_hash"),
@@ -238,7 +245,7 @@ groups = Table(
     "groups",
     metadata,
     Column("pk", Number, primary_key=True),
-    Column("id", Text, nullable=False, unique=True),
+    Column("id", Words, nullable=False, unique=True),
     _text("name"),
     _must_at("created_at"),
 )
@@ -247,8 +254,8 @@ tokens = Table(
     "tokens",
     metadata,
     Column("pk", Number, primary_key=True),
-    Column("id", Text, nullable=False, unique=True),
-    Column("digest", Text, nullable=False, unique=True),
+    Column("id", Words, nullable=False, unique=True),
+    Column("digest", Words, nullable=False, unique=True),
     _text("user"),
     _text("name"),
     _text("role"),
@@ -264,8 +271,8 @@ sessions = Table(
     "sessions",
     metadata,
     Column("pk", Number, primary_key=True),
-    Column("id", Text, nullable=False, unique=True),
-    Column("digest", Text, nullable=False, unique=True),
+    Column("id", Words, nullable=False, unique=True),
+    Column("digest", Words, nullable=False, unique=True),
     _text("user"),
     _text("csrf_token"),
     _must_at("created_at"),
@@ -280,7 +287,7 @@ views = Table(
     "views",
     metadata,
     Column("pk", Number, primary_key=True),
-    Column("id", Text, nullable=False, unique=True),
+    Column("id", Words, nullable=False, unique=True),
     _text("name"),
     _text("user"),
     _text("group_id"),
@@ -292,7 +299,7 @@ idempotency = Table(
     "idempotency",
     metadata,
     Column("pk", Number, primary_key=True),
-    Column("key", Text, nullable=False, unique=True),
+    Column("key", Words, nullable=False, unique=True),
     _text("request_digest"),
     Column("status", Integer, nullable=True),
     Column("answer", LargeBinary, nullable=True),
@@ -317,7 +324,7 @@ dead_letters = Table(
 senders = Table(
     "senders",
     metadata,
-    Column("id", Text, primary_key=True),
+    Column("id", Words, primary_key=True),
     _must_at("first_at"),
     _must_at("last_at"),
     _number("count"),
@@ -328,20 +335,20 @@ senders = Table(
 vouched = Table(
     "vouched",
     metadata,
-    Column("task_id", Text, primary_key=True),
+    Column("task_id", Words, primary_key=True),
 )
 
 clashes = Table(
     "clashes",
     metadata,
-    Column("task_id", Text, primary_key=True),
-    Column("service_id", Text, primary_key=True),
+    Column("task_id", Words, primary_key=True),
+    Column("service_id", Words, primary_key=True),
     _must_at("at"),
 )
 
 store_facts = Table(
     "store_facts",
     metadata,
-    Column("key", Text, primary_key=True),
+    Column("key", Words, primary_key=True),
     _text("value"),
 )

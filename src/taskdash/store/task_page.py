@@ -11,8 +11,9 @@ from taskdash.model.instants import Instant
 from taskdash.model.records import Service, Task, User
 from taskdash.rules import risk
 from taskdash.rules.risk import Reason
-from taskdash.store import counters, hot, sqlite, task_plan
-from taskdash.store.tables import services, tasks, users
+from taskdash.store import counters, hot, task_plan
+from taskdash.store.elements import one_of
+from taskdash.store.tables import ID_INDEX, services, tasks, users
 from taskdash.store.task_filters import NONE, Filters
 from taskdash.store.task_plan import Asked, Sort
 from taskdash.store.task_terms import Part, Row, Term, by_index, expected, is_listed, risk_parts, terms
@@ -29,7 +30,7 @@ _ORDERS = {
     "updated_at": (("updated_at",), "tasks_updated"),
     "name": (("name",), "tasks_name"),
     "status": (("status", "updated_at"), "tasks_status"),
-    "id": (("id",), sqlite.ID_INDEX),
+    "id": (("id",), ID_INDEX),
 }
 SORTS = {sign + name: Sort(columns, sign == "-", index) for name, (columns, index) in _ORDERS.items() for sign in ("", "-")}
 KINDS: dict[str, tuple[type, ...]] = {
@@ -98,7 +99,7 @@ def matching(conn: Connection, wanted: Filters, pks: Sequence[int], now: Instant
     """Which of these tasks pass the filters."""
     tests = [term.where for term in terms(conn, wanted, now)]
     listed = is_listed(wanted)
-    return set(conn.execute(select(c.pk).where(sqlite.one_of(c.pk, pks), listed, *tests)).scalars())
+    return set(conn.execute(select(c.pk).where(one_of(c.pk, pks), listed, *tests)).scalars())
 
 
 def count(conn: Connection, wanted: Filters, now: Instant, cap: int = CAP) -> int:

@@ -11,8 +11,7 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Select, and_, select
 
-from taskdash.store import sqlite
-from taskdash.store.tables import FILTERED, tasks
+from taskdash.store.tables import FILTERED, ID_INDEX, tasks
 from taskdash.store.task_terms import Lead, Row, Term, by_index
 
 c = tasks.c
@@ -36,7 +35,7 @@ class Sort(Struct, frozen=True):
     index: str
 
 
-BY_ID = Sort(("id",), False, sqlite.ID_INDEX)
+BY_ID = Sort(("id",), False, ID_INDEX)
 UNSORTED = Sort((), False, "tasks_updated")
 
 
@@ -142,7 +141,7 @@ def _bound(conn: Connection, asked: Asked, way: Way, sort: Sort, after: Key | No
     """The sort column of the row at which the walk is given up; None: there are not so many."""
     column = c[sort.columns[0]]
     query = by_index(select(column), way.index)
-    if way.index != sqlite.ID_INDEX:  # that one holds gone tasks too, and to leave them out would cost a look at each
+    if way.index != ID_INDEX:  # that one holds gone tasks too, and to leave them out would cost a look at each
         query = query.where(asked.listed)
     if way.lead is not None:
         query = query.where(way.lead.where)

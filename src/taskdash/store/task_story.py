@@ -4,9 +4,8 @@ from sqlalchemy import Connection, select
 
 from taskdash.model.instants import Instant
 from taskdash.model.records import Event
-from taskdash.store import sqlite
 from taskdash.store.events import SHAPE
-from taskdash.store.tables import events
+from taskdash.store.tables import BINDING_KINDS, events
 
 MOST = 500
 _LOOKED_AT = 50
@@ -15,7 +14,7 @@ e = events.c
 
 def last_of_owner(conn: Connection, task_id: str) -> Event | None:
     """The newest event that changed who holds the task, among its newest of bindings."""
-    about = (e.subject_type == "task", e.subject_id == task_id, e.kind.in_([f"task.{kind}" for kind in sqlite.BINDING_KINDS]))
+    about = (e.subject_type == "task", e.subject_id == task_id, e.kind.in_([f"task.{kind}" for kind in BINDING_KINDS]))
     query = select(*SHAPE.columns).where(*about).order_by(e.seq.desc()).limit(_LOOKED_AT)
     found: list[Event] = SHAPE.records(conn, query)
     return next((event for event in found if "user" in event.after or "user" in event.before), None)

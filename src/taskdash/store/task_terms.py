@@ -11,9 +11,10 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal_co
 
 from taskdash.model.instants import Instant
 from taskdash.rules.risk import BLIND, ILL
-from taskdash.store import counters, hot, search, sqlite
+from taskdash.store import counters, hot, search
+from taskdash.store.elements import contains, one_of
 from taskdash.store.grams import words
-from taskdash.store.tables import services, tasks, users
+from taskdash.store.tables import BY_PK, services, tasks, users
 from taskdash.store.task_filters import NONE, Filters, Visible
 
 c, s = tasks.c, services.c
@@ -65,7 +66,7 @@ class Term(Struct, frozen=True):
 
 def by_index(query: Select[Any], index: str) -> Select[Any]:
     """The query, entered by this index ("": by pk): SQLite has no statistics, our counters have."""
-    return query.with_hint(tasks, f"INDEXED BY {index}" if index else "NOT INDEXED", "sqlite")
+    return query.with_hint(tasks, index or BY_PK)
 
 
 def terms(conn: Connection, wanted: Filters, now: Instant) -> list[Term]:
@@ -301,8 +302,8 @@ def _text(conn: Connection, wanted: Filters, fewest: int | None) -> Term:
     found = search.candidates(conn, wanted.q)
     if found is None:
         return Term(where, reads_text=True)
-    return Term(where, len(found), (Lead("", sqlite.one_of(c.pk, found)),), reads_text=True)
+    return Term(where, len(found), (Lead("", one_of(c.pk, found)),), reads_text=True)
 
 
 def _holds(word: str) -> Row:
-    return or_(*(sqlite.contains(column, word) for column in (c.id, c.name, c.description)))
+    return or_(*(contains(column, word) for column in (c.id, c.name, c.description)))

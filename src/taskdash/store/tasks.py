@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from sqlalchemy import Connection, bindparam
 
 from taskdash.model.records import Task
-from taskdash.store import counters, search, sqlite
+from taskdash.store import counters, search
+from taskdash.store.dialect import of
 from taskdash.store.rows import Shape
 from taskdash.store.tables import tasks
 
@@ -28,7 +29,7 @@ def save(conn: Connection, changes: Sequence[Change]) -> None:
     """Insert and update tasks as (before, after); each id at most once in `changes`."""
     known = [(before, after) for before, after in changes if before]
     new = [after for before, after in changes if not before]
-    pks = sqlite.next_pks(conn, tasks, len(new)) if new else ()
+    pks = of(conn).next_pks(conn, tasks, len(new)) if new else ()
     SHAPE.update_changed(conn, known)
     SHAPE.insert_numbered(conn, new, pks)
     counters.add(conn, changes)

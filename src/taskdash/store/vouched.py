@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, select
 
-from taskdash.store import sqlite
+from taskdash.store.elements import upsert
 from taskdash.store.tables import vouched
 
 
 def add(conn: Connection, ids: Sequence[str]) -> None:
     """A connection vouches for these."""
     if ids:
-        conn.execute(sqlite.upsert(vouched).on_conflict_do_nothing(), [{"task_id": task_id} for task_id in ids])
+        conn.execute(upsert(vouched).on_conflict_do_nothing(), [{"task_id": task_id} for task_id in ids])
 
 
 def forget(conn: Connection, ids: Sequence[str]) -> None:

@@ -11,8 +11,9 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from taskdash.errors import StartRefused
 from taskdash.store import sqlite
+from taskdash.store.migrations import steps
 
-HEAD = "0001"
+HEAD = steps.HEAD
 APPLICATION_ID = 0x5441534B
 """`TASK`, in the header of the database file."""
 MARKER = "store-id"
@@ -45,9 +46,9 @@ def revision(path: Path) -> str | None:
 def _upgrade(path: Path) -> None:
     with sqlite.open_engine(path).connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         sqlite.begin(conn)
-        _run_steps(conn)
+        steps.run(conn)
         conn.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
-        conn.exec_driver_sql("COMMIT")
+        sqlite.commit(conn)
     _write_marker(path)
 
 
@@ -73,21 +74,7 @@ def _revision(conn: Connection, path: Path) -> str | None:
         return None
     if application != APPLICATION_ID:
         raise StartRefused(f"{path} is a database of another program (application_id {application})")
-    found = str(conn.exec_driver_sql("SELECT version_num FROM alembic_version").scalar_one())
-    if found > HEAD:
-        raise StartRefused(f"the store {path} is of a newer TaskDash (schema {found}, this program knows {HEAD})")
-    return found
-
-
-def _run_steps(conn: Connection) -> None:
-    from alembic import command
-    from alembic.config import Config
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
-    config.set_main_option("path_separator", "os")
-    config.attributes["connection"] = conn
-    command.upgrade(config, HEAD)
+    return steps.stored(conn, path)
 
 
 def _write_marker(path: Path) -> None:

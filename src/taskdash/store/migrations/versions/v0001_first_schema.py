@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from alembic import op
 
-from taskdash.store import sqlite
+from taskdash.store.dialect import of
 
 revision = "0001"
 down_revision = None
 branch_labels = None
 depends_on = None
+_WORDS = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
@@ -21,8 +22,8 @@ def upgrade() -> None:
     _task_indexes()
     _people()
     _sign_ins()
-    sqlite.create_guards(op.get_bind())
-    sqlite.create_search(op.get_bind())
+    of(op.get_bind()).create_guards(op.get_bind())
+    of(op.get_bind()).create_search(op.get_bind())
 
 
 def _what_comes_in() -> None:
@@ -298,15 +299,15 @@ def _key(name: str) -> sa.Column[int]:
 
 
 def _names(*names: str) -> list[sa.Column[str]]:
-    return [sa.Column(name, sa.Text(), nullable=False) for name in names]
+    return [sa.Column(name, _WORDS, nullable=False) for name in names]
 
 
 def _texts(*names: str) -> list[sa.Column[str]]:
-    return [sa.Column(name, sa.Text(), server_default="", nullable=False) for name in names]
+    return [sa.Column(name, _WORDS, server_default="", nullable=False) for name in names]
 
 
 def _json(name: str, empty: str) -> sa.Column[str]:
-    return sa.Column(name, sa.Text(), server_default=empty, nullable=False)
+    return sa.Column(name, _WORDS, server_default=empty, nullable=False)
 
 
 def _numbers(*names: str) -> list[sa.Column[int]]:

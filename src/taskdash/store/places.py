@@ -1,0 +1,164 @@
+"""Where a store is and how it is opened: a file of this machine, or a database of a PostgreSQL server.
+
+Law: beyond `place_of`, nobody asks which of the two it is.
+"""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from msgspec import Struct
+from sqlalchemy import Engine
+
+from taskdash.store import datadir, sqlite
+from taskdash.store.checkpoint import Checkpointer
+from taskdash.store.dialect import Dialect, named
+from taskdash.store.migrations import runner
+
+
+class Keeper(Protocol):
+    """What runs beside the writer."""
+
+    def start(self) -> None:
+        """Begin."""
+
+    def close(self) -> None:
+        """End; no other connection of this process is open any more."""
+
+
+class Place(Protocol):
+    """A store. As text: what sentences call it, without secrets."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """How its engine speaks."""
+
+    def open_engine(self) -> Engine:
+        """For who writes."""
+
+    def open_readers(self) -> Engine:
+        """For who reads."""
+
+    def a_keeper(self) -> Keeper:
+        """What it needs beside the writer."""
+
+    def owned(self, *, keep_reserve: bool = False) -> AbstractContextManager[None]:
+        """Nobody else serves it meanwhile. Raises StartRefused that says who does."""
+
+    def revision(self) -> str | None:
+        """Its schema, None when it is still to be made. Changes nothing. Raises StartRefused."""
+
+    def upgrade(self) -> None:
+        """Create it or bring it to this program's schema. Raises StartRefused."""
+
+
+class File(Struct, frozen=True):
+    """The embedded store."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    @property
+    def dialect(self) -> Dialect:
+        """SQLite."""
+        return named("sqlite")
+
+    def open_engine(self) -> Engine:
+        """For who writes."""
+        return sqlite.open_engine(self.path)
+
+    open_readers = open_engine
+
+    def a_keeper(self) -> Checkpointer:
+        """Keeps the WAL small."""
+        return Checkpointer(self.path)
+
+    @contextmanager
+    def owned(self, *, keep_reserve: bool = False) -> Iterator[None]:
+        """By a lock on its directory."""
+        directory = datadir.lock(self.path.parent)
+        try:
+            if keep_reserve:
+                datadir.keep_reserve(directory.path)
+            yield
+        finally:
+            directory.release()
+
+    def revision(self) -> str | None:
+        """Its schema."""
+        return runner.revision(self.path)
+
+    def upgrade(self) -> None:
+        """Create it or bring it to this program's schema."""
+        runner.upgrade(self.path)
+
+
+class Server(Struct, frozen=True):
+    """A database of a PostgreSQL server, by its url."""
+
+    url: str
+
+    def __str__(self) -> str:
+        from taskdash.store.migrations import on_server
+
+        return on_server.shown(self.url)
+
+    __repr__ = __str__
+
+    @property
+    def dialect(self) -> Dialect:
+        """PostgreSQL."""
+        return named("postgresql")
+
+    def open_engine(self) -> Engine:
+        """For who writes."""
+        from taskdash.store import postgres
+
+        return postgres.open_engine(self.url)
+
+    def open_readers(self) -> Engine:
+        """For who reads: the server refuses them any change."""
+        from taskdash.store import postgres
+
+        return postgres.open_engine(self.url, read_only=True)
+
+    def a_keeper(self) -> Keeper:
+        """The server keeps itself."""
+        return _Nobody()
+
+    @contextmanager
+    def owned(self, *, keep_reserve: bool = False) -> Iterator[None]:
+        """By a lock that ends with its connection: until instances share the work, one serves."""
+        del keep_reserve
+        from taskdash.store.migrations import on_server
+
+        with on_server.owned(self.url):
+            yield
+
+    def revision(self) -> str | None:
+        """Its schema."""
+        from taskdash.store.migrations import on_server
+
+        return on_server.revision(self.url)
+
+    def upgrade(self) -> None:
+        """Create it or bring it to this program's schema."""
+        from taskdash.store.migrations import on_server
+
+        on_server.upgrade(self.url)
+
+
+class _Nobody:
+    def start(self) -> None:
+        """Nothing to do."""
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+def place_of(db: str, data_dir: Path) -> Place:
+    """By the settings `db` and `data_dir`."""
+    return Server(db) if db else File(data_dir / datadir.DATABASE)
