@@ -14,6 +14,7 @@ from taskdash.clock import SystemClock
 from taskdash.model.records import Actor, Message, TaskFields
 from taskdash.store.database import Database
 from taskdash.store.migrations import runner
+from taskdash.store.places import File
 
 TOPICS = Topics()
 CLOCK = SystemClock()
@@ -46,7 +47,7 @@ async def cpu_s(store: Store, count: int) -> float:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "taskdash.db"
         runner.upgrade(path)
-        db = Database(path)
+        db = Database(File(path))
         db.start()
         await _services(db, range(1_000))
         began = time.process_time()

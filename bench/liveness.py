@@ -14,6 +14,7 @@ from taskdash.model.instants import seconds
 from taskdash.rules.sight import Sight, Source
 from taskdash.store import services as stored
 from taskdash.store.database import Database
+from taskdash.store.places import File
 from taskdash.store.tables import services
 
 SERVICES, DUE = 100_000, 1_000
@@ -37,7 +38,7 @@ def fall_silent(conn: Connection) -> None:
 
 async def run() -> list[Row]:
     path = a_store(0, SERVICES)
-    db = Database(path)
+    db = Database(File(path))
     db.start()
 
     async def look() -> float:

@@ -17,6 +17,7 @@ from taskdash.store import tasks
 from taskdash.store.database import Database
 from taskdash.store.finds import FIELDS
 from taskdash.store.migrations import runner
+from taskdash.store.places import File
 from taskdash.tcp.connection import Limits
 from taskdash.tcp.server import TcpServer
 
@@ -34,7 +35,7 @@ async def main(kind: str) -> None:
     if kind == "store":
         path = Path(tempfile.mkdtemp()) / "taskdash.db"
         runner.upgrade(path)
-        db = Database(path)
+        db = Database(File(path))
         db.start()
         for start in range(0, STORED, 10_000):
             await db.write(

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from taskdash.model.instants import seconds
 from taskdash.model.records import Service, Task
+from taskdash.store.places import File, Place
 
 NOW = 1_800_000_000 * seconds(1)
 
@@ -20,6 +22,15 @@ def a_task(**fields: Any) -> Task:
     """A free, running task."""
     known = {"id": "133", "name": "zxf", "status": "running", "created_at": NOW, "updated_at": NOW, "status_at": NOW}
     return Task(**{**known, **fields})
+
+
+def a_place(where: Path | Place) -> Place:
+    """A store: the one that is given, or an embedded one in that directory, made or upgraded."""
+    if not isinstance(where, Path):
+        return where
+    place = File(where / "taskdash.db")
+    place.upgrade()
+    return place
 
 
 async def eventually(statement: Callable[[], Any], deadline_s: float = 10.0) -> Any:

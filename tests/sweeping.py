@@ -17,9 +17,9 @@ from taskdash.health import Parts
 from taskdash.model.records import Event, Service, Task
 from taskdash.store import events, services, tasks
 from taskdash.store.database import Database
-from taskdash.store.migrations import runner
+from taskdash.store.places import Place
 from tests.service import a_guard
-from tests.support import NOW, a_service, eventually
+from tests.support import NOW, a_place, a_service, eventually
 
 
 def every_name_is_local(_name: str, *_args: Any, **_kind: Any) -> list[tuple[Any, ...]]:
@@ -88,11 +88,9 @@ class Collector:
 
 
 @asynccontextmanager
-async def sweeping(path: Path, limits: Limits | None = None, **bounds: Any) -> AsyncIterator[Collector]:
+async def sweeping(where: Path | Place, limits: Limits | None = None, **bounds: Any) -> AsyncIterator[Collector]:
     """A running collector over an empty store."""
-    file = path / "taskdash.db"
-    await asyncio.to_thread(runner.upgrade, file)
-    db = Database(file)
+    db = Database(await asyncio.to_thread(a_place, where))
     db.start()
     collector = Collector(db, limits or Limits(), Bounds(**bounds))
     running = asyncio.create_task(collector.sweep.run())

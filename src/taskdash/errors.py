@@ -97,6 +97,10 @@ class StoreRefused(TaskDashError):
     errid, status, title = 1001, 503, "The store refuses"
 
 
+class RowRefused(StoreRefused):
+    """The store is well, but cannot keep what was asked: a value, or a rule between rows."""
+
+
 class OutcomeUnknown(StoreRefused):
     """The store was lost while it was to commit: the change was kept or was not (RELIABILITY R32)."""
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from sqlalchemy import event
 
 from taskdash.store.database import Database
+from taskdash.store.places import File
 
 Moment = Literal["before", "after commit"]
 
@@ -18,7 +19,7 @@ class FaultStore(Database):
     """`fail_at` 0 never fails. `seen` counts the statements (or commits) of the writer."""
 
     def __init__(self, path: Path, fail_at: int, moment: Moment) -> None:
-        super().__init__(path)
+        super().__init__(File(path))
         self.fail_at = fail_at
         self.moment = moment
         self.seen = 0

@@ -15,6 +15,7 @@ from taskdash.store import datadir, events, services, tasks
 from taskdash.store.check import check
 from taskdash.store.database import Database
 from taskdash.store.migrations import runner
+from taskdash.store.places import File
 from tests.serving import Serving, serving, start
 from tests.support import NOW, a_service, a_task
 
@@ -38,7 +39,7 @@ async def content(tmp_path: Path) -> bytes:
     path = tmp_path / "good" / "taskdash.db"
     path.parent.mkdir()
     runner.upgrade(path)
-    database = Database(path)
+    database = Database(File(path))
     database.start()
     told = [NewEvent(at=NOW, kind="task.registered", subject_type="task", subject_id=f"t{n}") for n in range(200)]
     await database.write(lambda conn: services.save(conn, [a_service(id=f"s{n}") for n in range(20)]))
@@ -73,7 +74,7 @@ async def use(path: Path) -> str:
     try:
         runner.upgrade(path)
         check(path)
-        database = Database(path)
+        database = Database(File(path))
         database.start()
     except StartRefused as refused:
         return str(refused)

@@ -19,10 +19,11 @@ from pathlib import Path
 from taskdash.actions import collection
 from taskdash.store.database import Database
 from taskdash.store import services
+from taskdash.store.places import File
 from taskdash.wire.metadata import Answer, decode_page
 
 async def main(file, cut):
-    db = Database(Path(file))
+    db = Database(File(Path(file)))
     db.start()
     service = (await db.read(lambda conn: services.load_many(conn, ["billing"])))["billing"]
     tasks = decode_page(sys.stdin.buffer.read()).tasks

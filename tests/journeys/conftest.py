@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from taskdash.ingest import nsq_connection, nsq_consumer
+from taskdash.store.places import Place
 from tests import brokers
 from tests.brokers import Nsqd
 from tests.consuming import Rig
@@ -13,9 +14,9 @@ from tests.journeys.http import Site, a_site
 
 
 @pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
+async def site(place: Place) -> AsyncIterator[Site]:
     """The web over an empty store."""
-    async with a_site(tmp_path) as running:
+    async with a_site(place) as running:
         yield running
 
 

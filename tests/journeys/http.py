@@ -20,10 +20,11 @@ from taskdash.model.records import SYSTEM, Role, Scope, Session, User
 from taskdash.rules import secrets as forms
 from taskdash.store import accounts
 from taskdash.store.database import Database
-from taskdash.store.migrations import runner
+from taskdash.store.places import Place
 from taskdash.web.context import Web
 from taskdash.web.hasher import hash_now
 from taskdash.web.server import HttpServer
+from tests.support import a_place
 
 PASSWORD = "a long and private sentence"
 PASSWORD_HASH = hash_now(PASSWORD)
@@ -107,11 +108,10 @@ class Site(Struct, kw_only=True):
 
 
 @asynccontextmanager
-async def a_site(path: Path, clock: Clock | None = None, **settings: Any) -> AsyncIterator[Site]:
+async def a_site(where: Path | Place, clock: Clock | None = None, **settings: Any) -> AsyncIterator[Site]:
     """The web, listening on a free port of loopback; `settings` are fields of `Web`."""
-    runner.upgrade(path / "taskdash.db")
     clock = clock or SystemClock()
-    db = Database(path / "taskdash.db")
+    db = Database(a_place(where))
     db.start()
     feed = Feed(db)
     db.on_commit = feed.wake

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import socket
 from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,6 +16,7 @@ from taskdash.clock import ManualClock
 from taskdash.feed import MOST_PENDING
 from taskdash.model.records import SYSTEM, Event, NewEvent
 from taskdash.store import accounts, events
+from taskdash.store.places import Place
 from taskdash.web import shapes
 from taskdash.web import stream as stream_module
 from tests.journeys.api import call, stored
@@ -217,10 +217,10 @@ async def a_round(site: Site, told: list[list[Any]], *, drain: bool) -> None:
     await asyncio.gather(*resumed, return_exceptions=True)
 
 
-async def test_R132_streams_that_are_cut_and_a_server_that_restarts_tell_the_whole_table_once(tmp_path: Path) -> None:
+async def test_R132_streams_that_are_cut_and_a_server_that_restarts_tell_the_whole_table_once(place: Place) -> None:
     told: list[list[Any]] = [[] for _ in range(5)]
     for round_ in range(4):
-        async with a_site(tmp_path) as site:
+        async with a_site(place) as site:
             if not round_:
                 await site.account("ada", "admin")
             await a_round(site, told, drain=bool(round_ % 2))
@@ -245,8 +245,8 @@ async def test_R147_a_stream_ends_when_its_session_ends_or_its_account_is_disabl
                 pass
 
 
-async def test_R147_with_visibility_by_groups_a_stream_tells_only_what_may_be_seen(tmp_path: Path) -> None:
-    async with a_site(tmp_path, visibility="groups") as site:
+async def test_R147_with_visibility_by_groups_a_stream_tells_only_what_may_be_seen(place: Place) -> None:
+    async with a_site(place, visibility="groups") as site:
         await stored(site, a_task(id="1", group_id="pay"), a_task(id="2", group_id="mx", service_id="s"), a_service(id="s"))
         eve = await site.person("eve", "member", ("mx",))
         stream = listen(eve.http)
@@ -261,8 +261,8 @@ async def test_R147_with_visibility_by_groups_a_stream_tells_only_what_may_be_se
         assert "no 1" not in {each["evidence"] for each in body["items"]}
 
 
-async def test_R147_a_stream_goes_on_with_the_groups_that_its_listener_has_now(tmp_path: Path) -> None:
-    async with a_site(tmp_path, visibility="groups") as site:
+async def test_R147_a_stream_goes_on_with_the_groups_that_its_listener_has_now(place: Place) -> None:
+    async with a_site(place, visibility="groups") as site:
         await stored(site, a_task(id="1", group_id="pay"), a_task(id="2", group_id="mx"))
         await site.account("pia", "lead", ("pay",))
         eve = await site.person("eve", "member", ("mx",))
@@ -275,9 +275,9 @@ async def test_R147_a_stream_goes_on_with_the_groups_that_its_listener_has_now(t
         assert [(each["kind"], each["evidence"]) for each in told] == [("user.changed", ""), ("task.changed", "no 1")]
 
 
-async def test_a_comment_every_15_seconds_keeps_the_line_open(tmp_path: Path) -> None:
+async def test_a_comment_every_15_seconds_keeps_the_line_open(place: Place) -> None:
     clock = ManualClock()
-    async with a_site(tmp_path, clock) as site:
+    async with a_site(place, clock) as site:
         stream = listen((await site.person("ada")).http)
         await anext(stream)
         for _ in range(2):

@@ -1,7 +1,6 @@
 """Services, incidents and views over HTTP; registration and beat without NSQ. SPEC 3, 7, 8."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import aiohttp
 from msgspec import structs
@@ -11,6 +10,7 @@ from taskdash.model.instants import seconds, to_rfc3339
 from taskdash.model.records import Incident, Service
 from taskdash.store import incidents, senders
 from taskdash.store import services as stored_services
+from taskdash.store.places import Place
 from taskdash.store.tables import clashes
 from tests.journeys.api import call, of_id, stored
 from tests.journeys.http import Site, a_site
@@ -97,13 +97,13 @@ async def test_services_are_listed_worst_first_by_pages_with_filters(site: Site)
         assert (await call(http, "GET", f"/services?{wrong}"))[0] == status
 
 
-async def test_a_lead_pauses_resumes_archives_and_collects_and_a_member_does_not(tmp_path: Path) -> None:
+async def test_a_lead_pauses_resumes_archives_and_collects_and_a_member_does_not(place: Place) -> None:
     asked: list[str] = []
 
     async def collect_now(keys: Sequence[str]) -> None:
         asked.extend(keys)
 
-    async with a_site(tmp_path, collect_now=collect_now) as site:
+    async with a_site(place, collect_now=collect_now) as site:
         await stored(site, a_service(id="s", url="http://localhost:9/x"), a_service(id="t"))
         member, lead = (await site.person("ada")).http, (await site.person("lea", "lead")).http
         for act in ("collect", "pause", "resume", "archive"):

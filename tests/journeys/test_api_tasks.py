@@ -1,7 +1,6 @@
 """The task list over HTTP: filters, sorts, cursors, facets, visibility. SPEC 6, 8; R85, R87, R146."""
 
 import re
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -10,6 +9,7 @@ from yarl import URL
 
 from taskdash.model.instants import seconds, to_rfc3339
 from taskdash.store import tasks
+from taskdash.store.places import Place
 from tests.journeys.api import call, ids, of_id, stored
 from tests.journeys.http import Site, a_site
 from tests.support import NOW, a_service, a_task
@@ -230,8 +230,8 @@ async def test_R87_what_is_no_id_is_not_found(ada: aiohttp.ClientSession) -> Non
         assert (status, body["errid"]) == (404, 1002), path
 
 
-async def test_with_visibility_by_groups_lists_facets_and_objects_hide_the_same(tmp_path: Path) -> None:
-    async with a_site(tmp_path, visibility="groups") as site:
+async def test_with_visibility_by_groups_lists_facets_and_objects_hide_the_same(place: Place) -> None:
+    async with a_site(place, visibility="groups") as site:
         await stored(site, *a_board())
         eve = (await site.person("eve", "member", ("mx",))).http
         assert sorted(await ids(eve, "")) == ["3", "4", "6"]

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import tracemalloc
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from taskdash.actions.tasks import TaskRequest
 from taskdash.model.instants import seconds
 from taskdash.model.records import Actor, Message, Service, Task, TaskFields
 from taskdash.store import clash_problems, incidents, services, tasks
+from taskdash.store.places import Place
 from tests import service as task_services
 from tests.service import ONE, TWO, a_fetcher, asked, hangs, refuses, running, speaking, streams, tells
 from tests.support import NOW, a_task, eventually
@@ -57,20 +57,20 @@ FORMS = {
 
 
 @pytest.mark.parametrize("answer", FORMS.values(), ids=FORMS)
-async def test_each_form_of_answer_is_stored(tmp_path: Path, answer: task_services.Answer) -> None:
-    async with running(answer) as service, sweeping(tmp_path) as collector:
+async def test_each_form_of_answer_is_stored(place: Place, answer: task_services.Answer) -> None:
+    async with running(answer) as service, sweeping(place) as collector:
         await collector.register("billing", service.url)
         (found,) = await collector.until_collected("billing")
         assert (found.collect_error, found.collect_problems, found.task_total) == ("", (), 2)
         assert [(await row(collector, key)).status for key in ("133", "132")] == ["running", "finish"]
 
 
-async def test_one_task_alone_is_an_answer_and_pages_are_one_answer(tmp_path: Path) -> None:
+async def test_one_task_alone_is_an_answer_and_pages_are_one_answer(place: Place) -> None:
     async def two_pages(request: web.Request) -> web.StreamResponse:
         page = {"tasks": [TWO]} if request.query else {"tasks": [ONE], "next": "/tasks?2"}
         return await tells(page)(request)
 
-    async with running(tells(ONE)) as single, running(two_pages) as paged, sweeping(tmp_path) as collector:
+    async with running(tells(ONE)) as single, running(two_pages) as paged, sweeping(place) as collector:
         await collector.register("single", single.url)
         await collector.until_collected("single")
         assert (await row(collector, "133")).service_id == "single"
@@ -82,13 +82,13 @@ async def test_one_task_alone_is_an_answer_and_pages_are_one_answer(tmp_path: Pa
         assert (found.collect_ok, (await row(collector, "132")).service_id) == (True, "paged")
 
 
-async def test_a_304_changes_no_task_and_no_event(tmp_path: Path) -> None:
+async def test_a_304_changes_no_task_and_no_event(place: Place) -> None:
     async def conditional(request: web.Request) -> web.StreamResponse:
         if request.headers.get("If-None-Match") == '"v1"':
             return web.Response(status=304)
         return await tells([ONE], ETag='"v1"')(request)
 
-    async with running(conditional) as service, sweeping(tmp_path) as collector:
+    async with running(conditional) as service, sweeping(place) as collector:
         await collector.register("billing", service.url)
         await collector.until_collected("billing")
         before = await world(collector)
@@ -99,8 +99,8 @@ async def test_a_304_changes_no_task_and_no_event(tmp_path: Path) -> None:
     assert [request.headers.get("If-None-Match") for request in service.requests] == [None, '"v1"']
 
 
-async def test_a_change_of_status_is_one_event_and_a_change_of_words_is_none(tmp_path: Path) -> None:
-    async with running(tells([ONE, TWO])) as service, sweeping(tmp_path) as collector:
+async def test_a_change_of_status_is_one_event_and_a_change_of_words_is_none(place: Place) -> None:
+    async with running(tells([ONE, TWO])) as service, sweeping(place) as collector:
         await collector.register("billing", service.url)
         await collector.until_collected("billing")
         known = len(await collector.history())
@@ -111,10 +111,10 @@ async def test_a_change_of_status_is_one_event_and_a_change_of_words_is_none(tmp
         assert (await row(collector, "132")).description == "e"
 
 
-async def test_a_wrong_record_is_skipped_and_named_beside_what_the_hints_had_wrong(tmp_path: Path) -> None:
+async def test_a_wrong_record_is_skipped_and_named_beside_what_the_hints_had_wrong(place: Place) -> None:
     hint = {"id": "billing", "problem": "reserved: method must be GET or POST"}
     wrong = [{"id": 7, "name": "c4n4ry"}, {"id": "8", "status": "x" * 300}, "c4n4ry"]
-    async with running(tells([ONE, *wrong])) as service, sweeping(tmp_path) as collector:
+    async with running(tells([ONE, *wrong])) as service, sweeping(place) as collector:
         await collector.register("billing", service.url, collect_problems=(hint,))
         (found,) = await collector.until_collected("billing")
         assert found.collect_problems[0] == hint
@@ -126,8 +126,8 @@ async def test_a_wrong_record_is_skipped_and_named_beside_what_the_hints_had_wro
         assert found.collect_problems == (hint,)
 
 
-async def test_a_task_that_is_no_longer_named_is_gone_and_comes_back(tmp_path: Path) -> None:
-    async with running(tells([ONE, TWO])) as service, sweeping(tmp_path) as collector:
+async def test_a_task_that_is_no_longer_named_is_gone_and_comes_back(place: Place) -> None:
+    async with running(tells([ONE, TWO])) as service, sweeping(place) as collector:
         await collector.register("billing", service.url)
         await collector.until_collected("billing")
         service.answer = tells([TWO])
@@ -166,8 +166,8 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("answer", BROKEN.values(), ids=BROKEN)
-async def test_R12_R47_a_failed_or_partial_answer_changes_no_task(tmp_path: Path, answer: task_services.Answer) -> None:
-    async with running(tells([ONE, TWO])) as service, sweeping(tmp_path, whole_s=0.3) as collector:
+async def test_R12_R47_a_failed_or_partial_answer_changes_no_task(place: Place, answer: task_services.Answer) -> None:
+    async with running(tells([ONE, TWO])) as service, sweeping(place, whole_s=0.3) as collector:
         await collector.register("billing", service.url)
         await collector.until_collected("billing")
         before = await world(collector)
@@ -181,20 +181,20 @@ async def test_R12_R47_a_failed_or_partial_answer_changes_no_task(tmp_path: Path
         assert (found.collect_ok, found.collect_error, await world(collector)) == (True, "", before)
 
 
-async def test_R47_a_service_that_resets_the_connection_says_so(tmp_path: Path) -> None:
+async def test_R47_a_service_that_resets_the_connection_says_so(place: Place) -> None:
     async def reset(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.transport.abort()
 
-    async with speaking(reset) as url, sweeping(tmp_path) as collector:
+    async with speaking(reset) as url, sweeping(place) as collector:
         await collector.register("billing", url)
         (found,) = await collector.until_collected("billing")
         assert found.collect_ok is False
         assert found.collect_error in {"the connection was reset", "it closed the connection without an answer"}
 
 
-async def test_a_clash_is_shown_on_both_and_ends_when_the_owner_is_archived(tmp_path: Path) -> None:
+async def test_a_clash_is_shown_on_both_and_ends_when_the_owner_is_archived(place: Place) -> None:
     theirs = [{"id": "133", "status": "failed"}, {"id": "7"}]
-    async with running(tells([ONE])) as first, running(tells(theirs)) as second, sweeping(tmp_path) as collector:
+    async with running(tells([ONE])) as first, running(tells(theirs)) as second, sweeping(place) as collector:
         await collector.register("first", first.url)
         await collector.until_collected("first")
         await collector.register("second", second.url)
@@ -209,12 +209,12 @@ async def test_a_clash_is_shown_on_both_and_ends_when_the_owner_is_archived(tmp_
         assert await collector.db.read(lambda conn: clash_problems.of_services(conn, both)) == {}
 
 
-async def test_an_archived_service_is_asked_no_more_and_its_clash_is_over_until_it_is_back(tmp_path: Path) -> None:
+async def test_an_archived_service_is_asked_no_more_and_its_clash_is_over_until_it_is_back(place: Place) -> None:
     admin = Actor(type="user", id="root", channel="api", role="admin")
     async with (
         running(tells([ONE])) as first,
         running(tells([ONE])) as second,
-        sweeping(tmp_path) as collector,
+        sweeping(place) as collector,
     ):
         for name, service in (("first", first), ("second", second)):
             await collector.register(name, service.url)
@@ -234,8 +234,8 @@ async def test_an_archived_service_is_asked_no_more_and_its_clash_is_over_until_
         assert set(await collector.db.read(lambda conn: clash_problems.of_services(conn, both))) == set(both)
 
 
-async def test_each_registration_is_followed_by_a_collection_at_once(tmp_path: Path) -> None:
-    async with running(tells([ONE])) as service, sweeping(tmp_path) as collector:
+async def test_each_registration_is_followed_by_a_collection_at_once(place: Place) -> None:
+    async with running(tells([ONE])) as service, sweeping(place) as collector:
         await collector.register("billing", service.url, collect_at=collector.clock.now() + seconds(300))
         collector.clock.advance(1)
         await registers(collector, name="Billing", url=service.url)
@@ -244,8 +244,8 @@ async def test_each_registration_is_followed_by_a_collection_at_once(tmp_path: P
         assert collector.clock.now() - registered_at < seconds(5)
 
 
-async def test_a_gone_task_that_came_back_over_TCP_goes_again_with_the_same_answer(tmp_path: Path) -> None:
-    async with running(tells([ONE])) as service, sweeping(tmp_path) as collector:
+async def test_a_gone_task_that_came_back_over_TCP_goes_again_with_the_same_answer(place: Place) -> None:
+    async with running(tells([ONE])) as service, sweeping(place) as collector:
         known = [(None, a_task(id="132", service_id="billing", gone_at=NOW))]
         await collector.db.write(lambda conn: tasks.save(conn, known))
         await collector.register("billing", service.url)
@@ -259,10 +259,10 @@ async def test_a_gone_task_that_came_back_over_TCP_goes_again_with_the_same_answ
         assert (await row(collector, "132")).gone_at is not None
 
 
-async def test_a_task_from_TCP_gets_its_owner_and_a_persons_claim_stands(tmp_path: Path) -> None:
+async def test_a_task_from_TCP_gets_its_owner_and_a_persons_claim_stands(place: Place) -> None:
     known = [(None, a_task(id="133", user="alice", adrift=True)), (None, a_task(id="132"))]
     sent = [ONE | {"user": "wsg"}, TWO | {"user": "wsg"}]
-    async with running(tells(sent)) as service, sweeping(tmp_path) as collector:
+    async with running(tells(sent)) as service, sweeping(place) as collector:
         await collector.db.write(lambda conn: tasks.save(conn, known))
         await collector.register("billing", service.url)
         await collector.until_collected("billing")
@@ -280,11 +280,11 @@ async def registers(collector: Collector, **told: Any) -> None:
     await intake.store_batch(collector.db, [message], now, Topics())
 
 
-async def test_a_new_url_is_asked_at_once_although_the_old_one_still_hangs(tmp_path: Path) -> None:
+async def test_a_new_url_is_asked_at_once_although_the_old_one_still_hangs(place: Place) -> None:
     async with (
         running(hangs) as old,
         running(tells([ONE])) as new,
-        sweeping(tmp_path, whole_s=60) as collector,
+        sweeping(place, whole_s=60) as collector,
     ):
         await registers(collector, url=old.url)
         await collector.until(lambda: len(old.requests) == 1)
@@ -295,14 +295,14 @@ async def test_a_new_url_is_asked_at_once_although_the_old_one_still_hangs(tmp_p
         assert await collector.task("133") is not None
 
 
-async def test_a_failure_at_the_old_url_is_not_noted_on_the_new_one(tmp_path: Path) -> None:
+async def test_a_failure_at_the_old_url_is_not_noted_on_the_new_one(place: Place) -> None:
     go = asyncio.Event()
 
     async def fails_late(request: web.Request) -> web.StreamResponse:
         await go.wait()
         return await refuses(500)(request)
 
-    async with running(fails_late) as old, running(tells([ONE])) as new, sweeping(tmp_path) as collector:
+    async with running(fails_late) as old, running(tells([ONE])) as new, sweeping(place) as collector:
         await registers(collector, url=old.url)
         await collector.until(lambda: len(old.requests) == 1)
         collector.clock.advance(1)
@@ -314,14 +314,14 @@ async def test_a_failure_at_the_old_url_is_not_noted_on_the_new_one(tmp_path: Pa
         assert (found.collect_ok, found.collect_failures, found.collect_error) == (True, 0, "")
 
 
-async def test_a_service_that_comes_back_while_it_is_asked_is_asked_again_at_once(tmp_path: Path) -> None:
+async def test_a_service_that_comes_back_while_it_is_asked_is_asked_again_at_once(place: Place) -> None:
     go = asyncio.Event()
 
     async def was_down(request: web.Request) -> web.StreamResponse:
         await go.wait()
         return await refuses(503)(request)
 
-    async with running(was_down) as service, sweeping(tmp_path) as collector:
+    async with running(was_down) as service, sweeping(place) as collector:
         await collector.register("billing", service.url, state="down", collect_failures=9)
         await collector.until(lambda: len(service.requests) == 1)
         collector.clock.advance(1)
@@ -353,8 +353,8 @@ async def test_R48_refusing_too_many_tasks_takes_little_memory() -> None:
     assert peak < 48 * MIB
 
 
-async def test_origins_that_nobody_wants_any_more_are_forgotten(tmp_path: Path) -> None:
-    async with running(tells([])) as service, sweeping(tmp_path) as collector:
+async def test_origins_that_nobody_wants_any_more_are_forgotten(place: Place) -> None:
+    async with running(tells([])) as service, sweeping(place) as collector:
         ids = [f"s{n}" for n in range(50)]
         for service_id in ids:
             await collector.register(service_id, service.at("/", f"{service_id}.test"))

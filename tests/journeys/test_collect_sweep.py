@@ -1,7 +1,6 @@
 """The collector as a whole: who is asked when, how many at once, and what the store then holds. SPEC 4, R13, R49, R107."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from taskdash.actions import collection
 from taskdash.collector.lanes import Limits
 from taskdash.errors import StoreRefused
 from taskdash.model.instants import in_seconds, seconds
+from taskdash.store.places import Place
 from tests import service as task_services
 from tests.service import ONE, TWO, hangs, redirects, refuses, running, tells
 from tests.support import eventually
@@ -21,8 +21,8 @@ BAD = 200
 SLOW: dict[str, Any] = {"collect_failures": 1, "collect_ok": False, "collect_took_ms": 5_000.0}
 
 
-async def test_a_new_service_is_asked_at_once_and_its_tasks_are_stored(tmp_path: Path) -> None:
-    async with running(tells([ONE, TWO])) as service, sweeping(tmp_path) as collector:
+async def test_a_new_service_is_asked_at_once_and_its_tasks_are_stored(place: Place) -> None:
+    async with running(tells([ONE, TWO])) as service, sweeping(place) as collector:
         await collector.register("billing", service.url)
         (found,) = await collector.until_collected("billing")
         task = await collector.task("133")
@@ -30,8 +30,8 @@ async def test_a_new_service_is_asked_at_once_and_its_tasks_are_stored(tmp_path:
     assert (task.service_id, task.status, found.collect_ok, found.task_total) == ("billing", "running", True, 2)
 
 
-async def test_a_changed_answer_is_seen_within_one_interval(tmp_path: Path) -> None:
-    async with running(tells([ONE])) as service, sweeping(tmp_path) as collector:
+async def test_a_changed_answer_is_seen_within_one_interval(place: Place) -> None:
+    async with running(tells([ONE])) as service, sweeping(place) as collector:
         await collector.register("billing", service.url)
         await collector.until_collected("billing")
         service.answer = tells([ONE | {"status": "finish"}])
@@ -45,8 +45,8 @@ async def test_a_changed_answer_is_seen_within_one_interval(tmp_path: Path) -> N
         assert in_seconds(collector.clock.now() - began) <= 20
 
 
-async def test_unchanged_answers_write_no_task_and_no_event(tmp_path: Path) -> None:
-    async with running(tells([ONE])) as service, sweeping(tmp_path) as collector:
+async def test_unchanged_answers_write_no_task_and_no_event(place: Place) -> None:
+    async with running(tells([ONE])) as service, sweeping(place) as collector:
         await collector.register("billing", service.url)
         await collector.until_collected("billing")
         seen = (await collector.task("133"), await collector.history())
@@ -60,8 +60,8 @@ async def test_unchanged_answers_write_no_task_and_no_event(tmp_path: Path) -> N
         assert (await collector.task("133"), await collector.history()) == seen
 
 
-async def test_a_failing_service_is_asked_less_and_less_and_says_since_when(tmp_path: Path) -> None:
-    async with running(refuses(500)) as service, sweeping(tmp_path) as collector:
+async def test_a_failing_service_is_asked_less_and_less_and_says_since_when(place: Place) -> None:
+    async with running(refuses(500)) as service, sweeping(place) as collector:
         registered = await collector.register("billing", service.url)
         for failures in range(1, 6):
 
@@ -80,11 +80,11 @@ async def test_a_failing_service_is_asked_less_and_less_and_says_since_when(tmp_
         assert (found.collect_ok, found.collect_failures, found.collect_error_at) == (True, 0, None)
 
 
-async def test_the_method_that_worked_is_remembered_in_the_store(tmp_path: Path) -> None:
+async def test_the_method_that_worked_is_remembered_in_the_store(place: Place) -> None:
     async def post_only(request: web.Request) -> web.StreamResponse:
         return await (tells([ONE]) if request.method == "POST" else refuses(405))(request)
 
-    async with running(post_only) as service, sweeping(tmp_path) as collector:
+    async with running(post_only) as service, sweeping(place) as collector:
         await collector.register("billing", service.url)
         (found,) = await collector.until_collected("billing")
         await collector.sweep.collect_now(["billing"])
@@ -92,8 +92,8 @@ async def test_the_method_that_worked_is_remembered_in_the_store(tmp_path: Path)
     assert service.methods == ["GET", "POST", "POST"]
 
 
-async def test_collect_now_returns_when_the_answer_is_stored(tmp_path: Path) -> None:
-    async with running(tells([ONE])) as service, sweeping(tmp_path) as collector:
+async def test_collect_now_returns_when_the_answer_is_stored(place: Place) -> None:
+    async with running(tells([ONE])) as service, sweeping(place) as collector:
         await collector.register("billing", service.url, collect_at=collector.clock.now() + seconds(3_600))
         await collector.register("quiet", "")
         await collector.sweep.collect_now(["billing", "quiet", "unknown"])
@@ -103,8 +103,8 @@ async def test_collect_now_returns_when_the_answer_is_stored(tmp_path: Path) -> 
     assert len(service.requests) == 2
 
 
-async def test_a_probe_tells_what_the_url_said_and_counts_as_a_collection(tmp_path: Path) -> None:
-    async with running(tells([ONE])) as good, running(refuses(503)) as bad, sweeping(tmp_path) as collector:
+async def test_a_probe_tells_what_the_url_said_and_counts_as_a_collection(place: Place) -> None:
+    async with running(tells([ONE])) as good, running(refuses(503)) as bad, sweeping(place) as collector:
         later = collector.clock.now() + seconds(3_600)
         known = [
             await collector.register("good", good.url, collect_at=later),
@@ -140,9 +140,9 @@ class Counting:
         return await tells([])(request)
 
 
-async def test_R107_at_most_four_an_origin_and_so_many_in_all_are_asked_at_once(tmp_path: Path) -> None:
+async def test_R107_at_most_four_an_origin_and_so_many_in_all_are_asked_at_once(place: Place) -> None:
     counting = Counting()
-    async with running(counting) as service, sweeping(tmp_path, Limits(at_once=20, an_origin=4, slow_lane=5)) as collector:
+    async with running(counting) as service, sweeping(place, Limits(at_once=20, an_origin=4, slow_lane=5)) as collector:
         ids = []
         for n in range(60):
             ids.append(f"s{n}")
@@ -156,11 +156,11 @@ async def test_R107_at_most_four_an_origin_and_so_many_in_all_are_asked_at_once(
     assert counting.most_in_all <= 20
 
 
-async def test_R13_an_origin_with_many_hanging_services_holds_no_place_of_others(tmp_path: Path) -> None:
+async def test_R13_an_origin_with_many_hanging_services_holds_no_place_of_others(place: Place) -> None:
     async with (
         running(hangs) as bad,
         running(tells([])) as good,
-        sweeping(tmp_path, Limits(at_once=20), whole_s=30) as collector,
+        sweeping(place, Limits(at_once=20), whole_s=30) as collector,
     ):
         for n in range(40):
             await collector.register(f"bad{n}", bad.at(f"/{n}"))
@@ -171,11 +171,11 @@ async def test_R13_an_origin_with_many_hanging_services_holds_no_place_of_others
         assert len(bad.requests) == 4
 
 
-async def test_R49_services_that_hang_use_a_lane_of_their_own(tmp_path: Path) -> None:
+async def test_R49_services_that_hang_use_a_lane_of_their_own(place: Place) -> None:
     async with (
         running(hangs) as bad,
         running(tells([])) as good,
-        sweeping(tmp_path, Limits(at_once=40, slow_lane=3, patience_s=30), whole_s=30) as collector,
+        sweeping(place, Limits(at_once=40, slow_lane=3, patience_s=30), whole_s=30) as collector,
     ):
         for n in range(60):
             await collector.register(f"bad{n}", bad.at("/", f"bad{n}.test"), **SLOW)
@@ -187,9 +187,9 @@ async def test_R49_services_that_hang_use_a_lane_of_their_own(tmp_path: Path) ->
         assert len(bad.requests) == 3
 
 
-async def test_R9_R49_thousands_of_urls_that_hang_hold_up_neither_collecting_nor_a_probe(tmp_path: Path) -> None:
+async def test_R9_R49_thousands_of_urls_that_hang_hold_up_neither_collecting_nor_a_probe(place: Place) -> None:
     limits = Limits(at_once=64, patience_s=0.5)
-    async with running(hangs) as bad, running(tells([])) as good, sweeping(tmp_path, limits, whole_s=600) as collector:
+    async with running(hangs) as bad, running(tells([])) as good, sweeping(place, limits, whole_s=600) as collector:
         hanging = await collector.register_many({f"bad{n}": bad.at("/", f"bad{n}.test") for n in range(BAD)})
         await collector.register_many({f"good{n}": good.at("/", f"good{n}.test") for n in range(50)})
         known = await collector.until_collected(*(f"good{n}" for n in range(50)), deadline_s=60)
@@ -200,10 +200,10 @@ async def test_R9_R49_thousands_of_urls_that_hang_hold_up_neither_collecting_nor
         waiting.cancel()
 
 
-async def test_who_begins_to_answer_late_keeps_a_place_that_nobody_wants_and_is_else_asked_again(tmp_path: Path) -> None:
+async def test_who_begins_to_answer_late_keeps_a_place_that_nobody_wants_and_is_else_asked_again(place: Place) -> None:
     counting = Counting()
     limits = Limits(at_once=4, patience_s=0.05)
-    async with running(counting) as late, running(tells([])) as good, sweeping(tmp_path, limits) as collector:
+    async with running(counting) as late, running(tells([])) as good, sweeping(place, limits) as collector:
         await collector.register("billing", late.url)
         await collector.until(lambda: counting.most_in_all == 1)
         await collector.pass_time(4)
@@ -215,7 +215,7 @@ async def test_who_begins_to_answer_late_keeps_a_place_that_nobody_wants_and_is_
         assert (found.collect_ok, found.collect_failures, len(late.requests)) == (True, 0, 2)
 
 
-async def test_a_url_that_has_begun_to_answer_is_not_cut(tmp_path: Path) -> None:
+async def test_a_url_that_has_begun_to_answer_is_not_cut(place: Place) -> None:
     go = asyncio.Event()
 
     async def begins(request: web.Request) -> web.StreamResponse:
@@ -227,7 +227,7 @@ async def test_a_url_that_has_begun_to_answer_is_not_cut(tmp_path: Path) -> None
         return response
 
     limits = Limits(at_once=4, patience_s=0.05)
-    async with running(begins) as slow, running(tells([])) as good, sweeping(tmp_path, limits) as collector:
+    async with running(begins) as slow, running(tells([])) as good, sweeping(place, limits) as collector:
         await collector.register("billing", slow.url)
         await collector.until(lambda: slow.requests)
         await collector.register("good", good.url)
@@ -239,11 +239,11 @@ async def test_a_url_that_has_begun_to_answer_is_not_cut(tmp_path: Path) -> None
         assert len(slow.requests) == 1
 
 
-async def test_R13_services_that_hang_leave_half_of_their_origin_to_others(tmp_path: Path) -> None:
+async def test_R13_services_that_hang_leave_half_of_their_origin_to_others(place: Place) -> None:
     async def by_path(request: web.Request) -> web.StreamResponse:
         return await (hangs if "bad" in request.path else tells([]))(request)
 
-    async with running(by_path) as service, sweeping(tmp_path, whole_s=600) as collector:
+    async with running(by_path) as service, sweeping(place, whole_s=600) as collector:
         await collector.register_many({f"bad{n}": service.at(f"/bad{n}") for n in range(40)}, **SLOW)
         await collector.until(lambda: len(service.requests) == 2)
         await collector.register("good", service.at("/good"))
@@ -251,11 +251,11 @@ async def test_R13_services_that_hang_leave_half_of_their_origin_to_others(tmp_p
         assert found.collect_ok
 
 
-async def test_R9_a_probe_of_what_refuses_does_not_wait_for_what_hangs(tmp_path: Path) -> None:
+async def test_R9_a_probe_of_what_refuses_does_not_wait_for_what_hangs(place: Place) -> None:
     async with (
         running(hangs) as bad,
         running(refuses(503)) as refusing,
-        sweeping(tmp_path, Limits(at_once=8), whole_s=600) as collector,
+        sweeping(place, Limits(at_once=8), whole_s=600) as collector,
     ):
         hanging = await collector.register_many({f"bad{n}": bad.at("/", f"bad{n}.test") for n in range(40)}, **SLOW)
         gone = await collector.register("gone", refusing.url, collect_failures=3, collect_ok=False, collect_took_ms=2.0)
@@ -266,11 +266,11 @@ async def test_R9_a_probe_of_what_refuses_does_not_wait_for_what_hangs(tmp_path:
         waiting.cancel()
 
 
-async def test_R9_a_probe_does_not_wait_for_the_slow_lane_and_overtakes_its_own_turn(tmp_path: Path) -> None:
+async def test_R9_a_probe_does_not_wait_for_the_slow_lane_and_overtakes_its_own_turn(place: Place) -> None:
     async with (
         running(hangs) as bad,
         running(tells([ONE])) as good,
-        sweeping(tmp_path, Limits(at_once=8, slow_lane=1), whole_s=30) as collector,
+        sweeping(place, Limits(at_once=8, slow_lane=1), whole_s=30) as collector,
     ):
         await collector.register("bad", bad.url, **SLOW)
         await collector.until(lambda: len(bad.requests) == 1)
@@ -282,9 +282,9 @@ async def test_R9_a_probe_does_not_wait_for_the_slow_lane_and_overtakes_its_own_
         assert len(good.requests) == 1
 
 
-async def test_a_service_is_never_asked_twice_at_once(tmp_path: Path) -> None:
+async def test_a_service_is_never_asked_twice_at_once(place: Place) -> None:
     counting = Counting()
-    async with running(counting) as service, sweeping(tmp_path) as collector:
+    async with running(counting) as service, sweeping(place) as collector:
         known = await collector.register("billing", service.url)
         await collector.until(lambda: counting.most_in_all == 1)
         probes = [asyncio.create_task(collector.sweep.probe([known])) for _ in range(5)]
@@ -308,9 +308,9 @@ async def refuse_writes(monkeypatch: pytest.MonkeyPatch, collector: Collector, r
 
 @pytest.mark.parametrize("answer", [tells([ONE]), refuses(500)])
 async def test_while_the_store_refuses_nobody_is_asked_in_a_circle(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: task_services.Answer
+    place: Place, monkeypatch: pytest.MonkeyPatch, answer: task_services.Answer
 ) -> None:
-    async with running(answer) as service, sweeping(tmp_path) as collector:
+    async with running(answer) as service, sweeping(place) as collector:
         await collector.register("billing", service.url, collect_at=collector.clock.now() + seconds(1))
         await refuse_writes(monkeypatch, collector, "the disk is full")
         await collector.until(lambda: any(part.reason == "the disk is full" for part in collector.parts))
@@ -323,7 +323,7 @@ async def test_while_the_store_refuses_nobody_is_asked_in_a_circle(
 
 
 async def test_a_mistake_of_ours_with_one_service_hinders_no_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     apply = collection.apply
 
@@ -333,15 +333,15 @@ async def test_a_mistake_of_ours_with_one_service_hinders_no_other(
         await apply(db, result, zone)
 
     monkeypatch.setattr(collection, "apply", broken)
-    async with running(tells([ONE])) as service, sweeping(tmp_path) as collector:
+    async with running(tells([ONE])) as service, sweeping(place) as collector:
         await collector.register("odd", service.url)
         await collector.until(lambda: "odd failed unexpectedly" in caplog.text)
         await collector.register("billing", service.url)
         await collector.until_collected("billing")
 
 
-async def test_R168_R178_what_the_page_shows_of_a_refused_url_quotes_nothing(tmp_path: Path) -> None:
-    async with running(redirects("http://c4n4ry.test/")) as service, sweeping(tmp_path) as collector:
+async def test_R168_R178_what_the_page_shows_of_a_refused_url_quotes_nothing(place: Place) -> None:
+    async with running(redirects("http://c4n4ry.test/")) as service, sweeping(place) as collector:
         await collector.register("billing", service.url)
         await collector.register("metadata", "http://169.254.169.254/latest/")
         found = await collector.until_collected("billing", "metadata")
@@ -350,9 +350,9 @@ async def test_R168_R178_what_the_page_shows_of_a_refused_url_quotes_nothing(tmp
     assert "link-local" in next(each.collect_error for each in found if each.id == "metadata")
 
 
-async def test_stopping_does_not_wait_for_a_service_that_hangs(tmp_path: Path) -> None:
+async def test_stopping_does_not_wait_for_a_service_that_hangs(place: Place) -> None:
     async with running(hangs) as service:
-        async with sweeping(tmp_path, whole_s=600) as collector:
+        async with sweeping(place, whole_s=600) as collector:
             await collector.register("billing", service.url)
             await collector.until(lambda: len(service.requests) == 1)
         await eventually(lambda: all(request.transport is None for request in service.requests))

@@ -2,8 +2,8 @@
 
 import asyncio
 from ipaddress import ip_network
-from pathlib import Path
 
+from taskdash.store.places import Place
 from tests.journeys.http import PASSWORD, Site, a_site
 from tests.support import eventually
 
@@ -39,8 +39,8 @@ async def test_a_content_type_names_its_charset_once(site: Site) -> None:
             assert answer.headers["Content-Type"].count("charset=utf-8") == 1
 
 
-async def test_R167_details_are_for_loopback_or_a_token(tmp_path: Path) -> None:
-    async with a_site(tmp_path, trusted_proxies=(ip_network("127.0.0.0/8"),)) as site:
+async def test_R167_details_are_for_loopback_or_a_token(place: Place) -> None:
+    async with a_site(place, trusted_proxies=(ip_network("127.0.0.0/8"),)) as site:
         site.web.parts.report("store", "the disk is full")
         await site.account("ada", "viewer")
         token = await site.token("ada")

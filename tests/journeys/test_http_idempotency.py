@@ -1,7 +1,6 @@
 """`Idempotency-Key`: done once, answered alike. SPEC 8, RELIABILITY R3."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -11,6 +10,7 @@ from sqlalchemy import select
 from taskdash.clock import ManualClock
 from taskdash.errors import StoreRefused
 from taskdash.store import accounts, events, idempotency, tasks
+from taskdash.store.places import Place
 from taskdash.store.tables import idempotency as kept
 from tests.journeys.http import PASSWORD, Person, Site, a_site
 from tests.support import a_task
@@ -143,9 +143,9 @@ async def test_of_a_pages_answer_neither_the_csrf_token_nor_a_cookie_is_stored(s
     assert b"set-cookie" not in answers[0].lower()
 
 
-async def test_a_key_holds_for_24_hours(tmp_path: Path) -> None:
+async def test_a_key_holds_for_24_hours(place: Place) -> None:
     clock = ManualClock()
-    async with a_site(tmp_path, clock) as site:
+    async with a_site(place, clock) as site:
         ada = await site.person("ada")
         first = await _post(ada, "/views", VIEW, "k1")
         clock.advance(23 * 3_600)

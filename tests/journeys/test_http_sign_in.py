@@ -5,7 +5,6 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_network
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -17,6 +16,7 @@ from taskdash.actions.accounts import UserChange
 from taskdash.clock import ManualClock
 from taskdash.model.records import SYSTEM
 from taskdash.store import accounts, events
+from taskdash.store.places import Place
 from taskdash.web.auth import IDLE_S, LONGEST_S
 from tests.journeys.http import PASSWORD, Person, Site, a_site
 
@@ -157,9 +157,9 @@ async def test_R140_the_store_has_no_cookie_and_no_password(site: Site) -> None:
         assert secret not in stored
 
 
-async def test_R140_sessions_end_12_hours_after_their_last_use_and_after_7_days(tmp_path: Path) -> None:
+async def test_R140_sessions_end_12_hours_after_their_last_use_and_after_7_days(place: Place) -> None:
     clock = ManualClock()
-    async with a_site(tmp_path, clock) as site:
+    async with a_site(place, clock) as site:
         idle, used = await site.person("ada"), await site.again("ada")
         for _step in range(15):
             clock.advance(IDLE_S * 0.75)
@@ -186,8 +186,8 @@ async def test_R141_the_cookie_over_plain_http_on_loopback(site: Site) -> None:
     assert {part.strip().lower() for part in own.split(";")[1:]} == {"httponly", "samesite=lax", "path=/", "max-age=604800"}
 
 
-async def test_R141_the_cookie_over_tls(tmp_path: Path) -> None:
-    async with a_site(tmp_path, trusted_proxies=(ip_network("127.0.0.1/32"),)) as site:
+async def test_R141_the_cookie_over_tls(place: Place) -> None:
+    async with a_site(place, trusted_proxies=(ip_network("127.0.0.1/32"),)) as site:
         await site.account("ada")
         headers = {"X-Forwarded-Proto": "https"}
         async with site.client(headers).post("/api/v1/login", json={"user": "ada", "password": PASSWORD}) as answer:
@@ -200,8 +200,8 @@ async def test_R141_the_cookie_over_tls(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("insecure", "status"), [(False, 403), (True, 200)])
-async def test_R141_plain_http_elsewhere_refuses_sign_in(tmp_path: Path, insecure: bool, status: int) -> None:
-    async with a_site(tmp_path, is_loopback=False, insecure=insecure) as site:
+async def test_R141_plain_http_elsewhere_refuses_sign_in(place: Place, insecure: bool, status: int) -> None:
+    async with a_site(place, is_loopback=False, insecure=insecure) as site:
         await site.account("ada")
         assert (await _login(site.client(), "ada", PASSWORD))[0] == status
 
@@ -248,8 +248,8 @@ async def test_R165_a_forged_forwarded_address_does_not_change_the_throttle(site
     assert (await _login(client, "ada", NEW, **{"X-Forwarded-For": "192.0.2.99"}))[0] == 429
 
 
-async def test_R165_a_trusted_proxy_tells_who_calls(tmp_path: Path) -> None:
-    async with a_site(tmp_path, trusted_proxies=(ip_network("127.0.0.0/8"),)) as site:
+async def test_R165_a_trusted_proxy_tells_who_calls(place: Place) -> None:
+    async with a_site(place, trusted_proxies=(ip_network("127.0.0.0/8"),)) as site:
         await site.account("ada")
         client = site.client()
         for _try in range(6):
@@ -308,9 +308,9 @@ async def test_R160_sign_ins_good_and_bad_are_written_down_without_what_was_type
     assert "mistake" not in repr(told)
 
 
-async def test_a_change_beside_the_running_server_is_seen_within_a_second(tmp_path: Path) -> None:
+async def test_a_change_beside_the_running_server_is_seen_within_a_second(place: Place) -> None:
     clock = ManualClock()
-    async with a_site(tmp_path, clock) as site:
+    async with a_site(place, clock) as site:
         ada = await site.person("ada")
         assert await _status(ada.http) == 200
         await site.db.write(lambda conn: accounts.end_sessions_of(conn, "ada"))

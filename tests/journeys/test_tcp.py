@@ -6,7 +6,6 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from taskdash.errors import StoreRefused
 from taskdash.health import Parts
 from taskdash.store import events, tasks
 from taskdash.store.database import Database
-from taskdash.store.migrations import runner
+from taskdash.store.places import Place
 from taskdash.tcp.connection import Limits
 from taskdash.tcp.server import TcpServer
 from tests.support import eventually
@@ -80,10 +79,9 @@ class Peer:
 
 
 @pytest.fixture
-async def rig(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
+async def rig(place: Place, request: pytest.FixtureRequest) -> AsyncIterator[Rig]:
     token, limits = getattr(request, "param", ("", Limits()))
-    runner.upgrade(tmp_path / "taskdash.db")
-    db, clock = Database(tmp_path / "taskdash.db"), ManualClock()
+    db, clock = Database(place), ManualClock()
     db.start()
 
     async def lost(peer: str, ids: Any) -> None:

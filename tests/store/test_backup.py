@@ -16,6 +16,7 @@ from taskdash.store.backup import backup, restore, sha256_path
 from taskdash.store.check import MOST_TOLD, check
 from taskdash.store.database import Database
 from taskdash.store.migrations import runner
+from taskdash.store.places import File
 from tests.support import NOW, a_service, a_task
 
 
@@ -40,7 +41,7 @@ def lines_of_history(path: Path) -> list[tuple[int, str]]:
 
 async def filled(path: Path, *, tasks_of: int = 3) -> None:
     """A service with some tasks, and what was told of the first one."""
-    database = Database(path)
+    database = Database(File(path))
     database.start()
     told = [
         NewEvent(at=NOW, kind="task.registered", subject_type="task", subject_id="t0", after={"status": "running"}),
@@ -69,7 +70,7 @@ def overwrite_the_pages_of(path: Path, table: str) -> None:
 
 
 async def test_R163_a_backup_under_load_opens_and_is_a_prefix_of_history(owned: datadir.DataDir, tmp_path: Path) -> None:
-    database = Database(owned.database)
+    database = Database(File(owned.database))
     database.start()
     await database.write(lambda conn: events.append(conn, [an_event(n) for n in range(20_000)]))  # more than one step copies
     going_on = True

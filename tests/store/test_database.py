@@ -16,107 +16,102 @@ from taskdash.model.records import NewEvent
 from taskdash.store import datadir, events, services, sqlite
 from taskdash.store.database import Database
 from taskdash.store.migrations import runner
-from tests.support import NOW, a_service, eventually
+from taskdash.store.places import File, Place
+from tests.support import NOW, a_place, a_service, eventually
 
 
 @pytest.fixture
-async def opened(tmp_path: Path) -> AsyncIterator[Database]:
-    path = tmp_path / "taskdash.db"
-    runner.upgrade(path)
-    database = Database(path)
+async def embedded(tmp_path: Path) -> AsyncIterator[Database]:
+    place = File(tmp_path / "taskdash.db")
+    place.upgrade()
+    database = Database(place)
     database.start()
     yield database
     await database.close()
 
 
-def committed_ids(path: Path) -> set[str]:
-    other = sqlite3.connect(path)
-    try:
-        return {row[0] for row in other.execute("SELECT id FROM services")}
-    finally:
-        other.close()
+def committed_ids(place: Place) -> set[str]:
+    with place.open_readers().connect() as other:
+        return {row[0] for row in other.exec_driver_sql("SELECT id FROM services")}
 
 
-async def test_R1_a_write_is_answered_only_when_another_connection_sees_it(opened: Database) -> None:
-    await opened.write(lambda conn: services.save(conn, [a_service(id="a")]))
-    assert committed_ids(opened.path) == {"a"}
+async def test_R1_a_write_is_answered_only_when_another_connection_sees_it(db: Database) -> None:
+    await db.write(lambda conn: services.save(conn, [a_service(id="a")]))
+    assert committed_ids(db.place) == {"a"}
 
 
-async def test_R2_of_a_batch_only_the_refused_write_is_undone(opened: Database) -> None:
+async def test_R2_of_a_batch_only_the_refused_write_is_undone(db: Database) -> None:
     def half(conn: Connection) -> None:
         services.save(conn, [a_service(id="half")])
         raise UnknownTask("no task has the id '9'")
 
     outcomes = await asyncio.gather(
-        opened.write(lambda conn: services.save(conn, [a_service(id="a")])),
-        opened.write(half),
-        opened.write(lambda conn: services.save(conn, [a_service(id="b")])),
+        db.write(lambda conn: services.save(conn, [a_service(id="a")])),
+        db.write(half),
+        db.write(lambda conn: services.save(conn, [a_service(id="b")])),
         return_exceptions=True,
     )
     assert isinstance(outcomes[1], UnknownTask)
-    assert committed_ids(opened.path) == {"a", "b"}
+    assert committed_ids(db.place) == {"a", "b"}
 
 
-async def test_what_waits_is_committed_together(opened: Database) -> None:
+async def test_what_waits_is_committed_together(db: Database) -> None:
     commits = []
-    opened.on_commit = lambda _told: commits.append(1)
+    db.on_commit = lambda _told: commits.append(1)
     gate = threading.Event()
-    first = asyncio.create_task(opened.write(lambda _conn: gate.wait(10)))
+    first = asyncio.create_task(db.write(lambda _conn: gate.wait(10)))
     await asyncio.sleep(0)
-    others = [
-        asyncio.create_task(opened.write(lambda conn, i=i: services.save(conn, [a_service(id=f"s{i}")]))) for i in range(50)
-    ]
+    others = [asyncio.create_task(db.write(lambda conn, i=i: services.save(conn, [a_service(id=f"s{i}")]))) for i in range(50)]
     await asyncio.sleep(0)
     gate.set()
     await asyncio.gather(first, *others)
     assert len(commits) <= 2
-    assert len(committed_ids(opened.path)) == 50
+    assert len(committed_ids(db.place)) == 50
 
 
 async def test_R28_a_database_that_another_process_holds_refuses_and_recovers(
-    opened: Database, monkeypatch: pytest.MonkeyPatch
+    embedded: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reasons: list[str] = []
-    opened.on_refused = reasons.append
-    await opened.write(lambda conn: conn.exec_driver_sql("PRAGMA busy_timeout=50").close())
+    db, path = embedded, tmp_path / "taskdash.db"
+    db.on_refused = reasons.append
+    await db.write(lambda conn: conn.exec_driver_sql("PRAGMA busy_timeout=50").close())
     monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_MS", 50)
-    with sqlite3.connect(opened.path, isolation_level=None) as other:
+    with sqlite3.connect(path, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreRefused, match="SQLITE_BUSY"):
-            await opened.write(lambda conn: services.save(conn, [a_service(id="a")]))
+            await db.write(lambda conn: services.save(conn, [a_service(id="a")]))
         other.execute("ROLLBACK")
     await eventually(lambda: reasons[-1:] == [""])
     assert reasons[0].startswith("the store refused")
-    await opened.write(lambda conn: services.save(conn, [a_service(id="b")]))
-    assert committed_ids(opened.path) == {"b"}
+    await db.write(lambda conn: services.save(conn, [a_service(id="b")]))
+    assert committed_ids(db.place) == {"b"}
 
 
-async def test_a_query_over_its_limit_is_stopped_and_the_reader_serves_on(opened: Database) -> None:
+async def test_a_query_over_its_limit_is_stopped_and_the_reader_serves_on(db: Database) -> None:
     endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n) SELECT max(i) FROM n"
     with pytest.raises(Busy):
-        await opened.read(lambda conn: conn.exec_driver_sql(endless).all(), limit_s=0.05)
-    assert await opened.read(lambda conn: conn.exec_driver_sql("SELECT 1").scalar()) == 1
+        await db.read(lambda conn: conn.exec_driver_sql(endless).all(), limit_s=0.05)
+    assert await db.read(lambda conn: conn.exec_driver_sql("SELECT 1").scalar()) == 1
 
 
 async def test_closing_stores_what_waits_and_leaves_no_wal(tmp_path: Path) -> None:
     path = tmp_path / "taskdash.db"
-    runner.upgrade(path)
-    database = Database(path)
+    database = Database(a_place(tmp_path))
     database.start()
     waiting = [asyncio.create_task(database.write(lambda c, i=i: services.save(c, [a_service(id=f"s{i}")]))) for i in range(20)]
     await asyncio.sleep(0)
     await database.close()
     await asyncio.gather(*waiting)
     assert "taskdash.db-wal" not in os.listdir(tmp_path)
-    assert len(committed_ids(path)) == 20
+    assert len(committed_ids(File(path))) == 20
     with pytest.raises(StoreRefused, match="stopping"):
         await database.write(lambda _conn: None)
 
 
 async def test_R37_closing_empties_the_wal_even_when_its_own_connection_is_not_the_last(tmp_path: Path) -> None:
     path = tmp_path / "taskdash.db"
-    runner.upgrade(path)
-    database = Database(path)
+    database = Database(a_place(tmp_path))
     database.start()
     other = sqlite3.connect(path)
     other.execute("SELECT count(*) FROM services").fetchone()
@@ -126,10 +121,8 @@ async def test_R37_closing_empties_the_wal_even_when_its_own_connection_is_not_t
     other.close()
 
 
-async def test_R29_a_mistake_in_the_writer_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "taskdash.db"
-    runner.upgrade(path)
-    database = Database(path)
+async def test_R29_a_mistake_in_the_writer_is_told_at_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = Database(place)
     deaths: list[BaseException] = []
     database.on_death = deaths.append
     monkeypatch.setattr(threading, "excepthook", lambda _args: None)
@@ -187,33 +180,33 @@ def test_R17_a_newer_store_is_refused_in_one_sentence(tmp_path: Path) -> None:
         runner.upgrade(path)
 
 
-async def test_R7_seq_numbers_follow_commit_order_and_are_not_reused(opened: Database) -> None:
+async def test_R7_seq_numbers_follow_commit_order_and_are_not_reused(db: Database) -> None:
     new = NewEvent(at=NOW, kind="task.registered", subject_type="task", subject_id="1")
 
     def refused(conn: Connection) -> None:
         events.append(conn, [new])
         raise UnknownTask("undone")
 
-    await opened.write(lambda conn: events.append(conn, [new, new]))
+    await db.write(lambda conn: events.append(conn, [new, new]))
     with pytest.raises(UnknownTask):
-        await opened.write(refused)
-    await opened.write(lambda conn: events.append(conn, [new]))
-    found = await opened.read(lambda conn: events.after(conn, 0))
+        await db.write(refused)
+    await db.write(lambda conn: events.append(conn, [new]))
+    found = await db.read(lambda conn: events.after(conn, 0))
     assert [e.seq for e in found] == sorted({e.seq for e in found})
     assert len(found) == 3
 
 
-async def test_R160_history_cannot_be_changed_and_only_old_events_of_no_binding_can_go(opened: Database) -> None:
+async def test_R160_history_cannot_be_changed_and_only_old_events_of_no_binding_can_go(db: Database) -> None:
     def happened(kind: str, at: int) -> NewEvent:
         return NewEvent(at=at, kind=kind, subject_type="task", subject_id="1")
 
     old, young = NOW - seconds(100), NOW
     kinds = [("task.changed", old), ("task.claimed", old), ("user.added", old), ("task.changed", young)]
-    await opened.write(lambda conn: events.append(conn, [happened(kind, at) for kind, at in kinds]))
-    with pytest.raises(StoreRefused, match="TRIGGER"):
-        await opened.write(lambda conn: conn.exec_driver_sql("UPDATE events SET actor_id = 'me'").close())
-    assert await opened.write(lambda conn: events.purge(conn, NOW - seconds(1))) == 1
+    await db.write(lambda conn: events.append(conn, [happened(kind, at) for kind, at in kinds]))
+    with pytest.raises(StoreRefused, match=r"TRIGGER|RaiseException"):
+        await db.write(lambda conn: conn.exec_driver_sql("UPDATE events SET actor_id = 'me'").close())
+    assert await db.write(lambda conn: events.purge(conn, NOW - seconds(1))) == 1
     for seq in (2, 3, 4):
-        with pytest.raises(StoreRefused, match="TRIGGER"):
-            await opened.write(lambda conn, seq=seq: conn.exec_driver_sql(f"DELETE FROM events WHERE seq={seq}").close())
-    assert [e.seq for e in await opened.read(lambda conn: events.after(conn, 0))] == [2, 3, 4]
+        with pytest.raises(StoreRefused, match=r"TRIGGER|RaiseException"):
+            await db.write(lambda conn, seq=seq: conn.exec_driver_sql(f"DELETE FROM events WHERE seq={seq}").close())
+    assert [e.seq for e in await db.read(lambda conn: events.after(conn, 0))] == [2, 3, 4]

@@ -10,7 +10,7 @@ from msgspec import Struct, structs
 from sqlalchemy import Connection
 
 from taskdash.actions.arrivals import Arrivals, Heard, Told, Topics, dead_of, sort_out
-from taskdash.errors import StoreRefused, TaskDashError
+from taskdash.errors import RowRefused, TaskDashError
 from taskdash.model.instants import Instant
 from taskdash.model.records import Message, NewEvent, Sender, Service
 from taskdash.rules import liveness
@@ -21,16 +21,6 @@ from taskdash.store.beats import Moved
 from taskdash.store.database import Database
 
 _DEFAULTS = Limits()
-_FAULTS_OF_A_MESSAGE = (
-    "SQLITE_CONSTRAINT",
-    "SQLITE_MISMATCH",
-    "SQLITE_TOOBIG",
-    "Interface",
-    "Programming",
-    "Data",
-    "Integrity",
-)
-"""How a store's error begins when a row was wrong and not the store."""
 
 
 class Counts(Struct, frozen=True):
@@ -80,9 +70,7 @@ async def _isolated(
 
 def _is_the_stores(error: Exception) -> bool:
     """True when every message would meet the same: try the whole batch again later."""
-    if isinstance(error, StoreRefused):
-        return not str(error.extra.get("code", "")).startswith(_FAULTS_OF_A_MESSAGE)
-    return isinstance(error, TaskDashError)
+    return isinstance(error, TaskDashError) and not isinstance(error, RowRefused)
 
 
 def _stored(conn: Connection, arrivals: Arrivals, now: Instant, limits: Limits) -> Counts:

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import NullPool
 
-from taskdash.errors import StoreRefused
+from taskdash.errors import RowRefused, StoreRefused
 from taskdash.store.elements import ESCAPE, Holds, HoldsFolded, OneOf, arguments
 from taskdash.store.tables import BINDING_KINDS, KEPT_KINDS
 
@@ -45,6 +45,14 @@ _SESSION = (
     "SET jit = off",
 )
 """A commit is durable; a writer that was stopped half-way holds nobody up for long; no query is worth a compiler."""
+_OF_THE_ROW = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.ProgrammingError,
+    errors.ProgramLimitExceeded,
+    errors.RaiseException,
+)
+"""The errors of a row that is wrong, while the store is well."""
 _READING = "SET default_transaction_read_only = on"
 _LIMIT = "the limit of this connection's queries in ms"
 
@@ -186,7 +194,8 @@ def is_lost(error: DBAPIError) -> bool:
 def refusal(error: DBAPIError) -> StoreRefused:
     """The sentence for people; never holds SQL or values (RELIABILITY R166)."""
     name = type(error.orig).__name__
-    return StoreRefused(f"the store refused the change ({name}); nothing was kept", code=name)
+    kind = RowRefused if isinstance(error.orig, _OF_THE_ROW) else StoreRefused
+    return kind(f"the store refused the change ({name}); nothing was kept", code=name)
 
 
 # schema

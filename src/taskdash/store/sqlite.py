@@ -15,12 +15,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import NullPool
 
-from taskdash.errors import StoreRefused
+from taskdash.errors import RowRefused, StoreRefused
 from taskdash.store.elements import ESCAPE, Holds, HoldsFolded, OneOf, arguments
 from taskdash.store.tables import BINDING_KINDS, BY_PK, ID_INDEX, KEPT_KINDS
 
 BUSY_TIMEOUT_MS = 5_000
 _STEPS_BETWEEN_LOOKS = 4_000
+_OF_THE_ROW = ("SQLITE_CONSTRAINT", "SQLITE_MISMATCH", "SQLITE_TOOBIG", "Interface", "Programming", "Data", "Integrity")
+"""How an error's name begins when a row was wrong and not the store."""
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -154,7 +156,8 @@ def is_lost(_error: DBAPIError) -> bool:
 def refusal(error: DBAPIError) -> StoreRefused:
     """The sentence for people; never holds SQL or values (RELIABILITY R166)."""
     name = getattr(error.orig, "sqlite_errorname", type(error.orig).__name__)
-    return StoreRefused(f"the store refused the change ({name}); nothing was kept", code=name)
+    kind = RowRefused if name.startswith(_OF_THE_ROW) else StoreRefused
+    return kind(f"the store refused the change ({name}); nothing was kept", code=name)
 
 
 def create_guards(conn: Connection) -> None:
