@@ -8,9 +8,10 @@ from sqlalchemy import Connection
 
 from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Service, Task, User
-from taskdash.store import accounts, services, sqlite, tasks
+from taskdash.store import accounts, services, tasks
 from taskdash.store.accounts import Group
-from taskdash.store.migrations import runner
+from taskdash.store.dialect import of
+from taskdash.store.places import File, Place
 
 NOW: Instant = 1_800_000_000 * seconds(1)
 STATUSES = (
@@ -99,16 +100,21 @@ def _people(conn: Connection) -> None:
 
 
 def _in_one(conn: Connection, work: object) -> None:
-    sqlite.begin(conn)
+    of(conn).begin(conn)
     work()  # type: ignore[operator]
-    conn.exec_driver_sql("COMMIT")
+    of(conn).commit(conn)
+
+
+def fill_place(place: Place, task_count: int, service_count: int) -> None:
+    """As `fill`, a store that is there and empty."""
+    with place.open_engine().connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        fill(conn, task_count, service_count)
 
 
 def a_store(task_count: int, service_count: int) -> Path:
-    """The path of a new store of that size."""
-    path = Path(tempfile.mkdtemp()) / "taskdash.db"
-    runner.upgrade(path)
-    with sqlite.open_engine(path).connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-        fill(conn, task_count, service_count)
-        conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
-    return path
+    """The path of a new embedded store of that size."""
+    place = File(Path(tempfile.mkdtemp()) / "taskdash.db")
+    place.upgrade()
+    fill_place(place, task_count, service_count)
+    place.a_keeper().copy_all()
+    return place.path

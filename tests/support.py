@@ -5,9 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
+
 from taskdash.model.instants import seconds
 from taskdash.model.records import Service, Task
+from taskdash.store.database import Database
 from taskdash.store.places import File, Place
+from taskdash.store.tables import metadata
 
 NOW = 1_800_000_000 * seconds(1)
 
@@ -22,6 +26,16 @@ def a_task(**fields: Any) -> Task:
     """A free, running task."""
     known = {"id": "133", "name": "zxf", "status": "running", "created_at": NOW, "updated_at": NOW, "status_at": NOW}
     return Task(**{**known, **fields})
+
+
+async def everything(db: Database) -> bytes:
+    """All rows of all tables as a query gives them, and the files of an embedded store as they are."""
+    rows = await db.read(lambda conn: [conn.execute(select(table)).all() for table in metadata.sorted_tables])
+    return repr(rows).encode() + (_bytes_of(db.place.path) if isinstance(db.place, File) else b"")
+
+
+def _bytes_of(path: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
 
 
 def a_place(where: Path | Place) -> Place:

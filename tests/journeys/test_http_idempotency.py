@@ -13,7 +13,7 @@ from taskdash.store import accounts, events, idempotency, tasks
 from taskdash.store.places import Place
 from taskdash.store.tables import idempotency as kept
 from tests.journeys.http import PASSWORD, Person, Site, a_site
-from tests.support import a_task
+from tests.support import a_task, everything
 
 VIEW = {"name": "mine", "query": "status=failed"}
 
@@ -108,7 +108,7 @@ async def test_a_password_that_was_made_is_told_once_and_stored_nowhere(site: Si
     body = {"name": "ada", "role": "viewer"}
     first, second = [(await _post(root, "/users", body, "k1"))[1] for _ in range(2)]
     assert second == {**first, "password": None}
-    stored = b"".join(path.read_bytes() for path in site.db.path.parent.glob("taskdash.db*"))
+    stored = await everything(site.db)
     assert first["password"].encode() not in stored
     assert len(await site.db.read(accounts.all_users)) == 2
 

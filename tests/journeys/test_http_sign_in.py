@@ -19,6 +19,7 @@ from taskdash.store import accounts, events
 from taskdash.store.places import Place
 from taskdash.web.auth import IDLE_S, LONGEST_S
 from tests.journeys.http import PASSWORD, Person, Site, a_site
+from tests.support import everything
 
 NEW = "another long and private one"
 
@@ -151,7 +152,7 @@ async def test_R140_the_store_has_no_cookie_and_no_password(site: Site) -> None:
     client = site.client()
     await _login(client, "ada", PASSWORD)
     values = [cookie.value.encode() for cookie in client.cookie_jar]
-    stored = b"".join(path.read_bytes() for path in site.db.path.parent.glob("taskdash.db*"))
+    stored = await everything(site.db)
     assert b"session.began" in stored
     for secret in (*values, PASSWORD.encode()):
         assert secret not in stored

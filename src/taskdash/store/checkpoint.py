@@ -34,6 +34,10 @@ class Checkpointer:
         """Stop watching and copy all that is left; call when no other connection is open, so that no WAL stays behind."""
         self._end.set()
         self._thread.join()
+        self.copy_all()
+
+    def copy_all(self) -> None:
+        """Copy all of the WAL and empty it."""
         self._copy(sqlite.checkpoint_whole)
 
     def wal_bytes(self) -> int:

@@ -14,6 +14,7 @@ from psycopg import errors
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.types.string import StrDumperUnknown
 from sqlalchemy import Connection, Engine, Select, Table, create_engine
 from sqlalchemy.dialects.postgresql.psycopg import PGCompiler_psycopg
 from sqlalchemy.exc import DBAPIError
@@ -73,6 +74,14 @@ class _NoHints(PGCompiler_psycopg):
         return sqltext
 
 
+class _Storable(StrDumperUnknown):
+    """PostgreSQL has no text with U+0000. SPEC 1 lets none in, so who asks for one is to find nothing, as on SQLite."""
+
+    def dump(self, obj: str) -> Buffer | None:
+        """The text with U+0001 in its place, which no stored text has either."""
+        return super().dump(obj.replace("\0", "\1") if "\0" in obj else obj)
+
+
 def open_engine(url: str, *, read_only: bool = False) -> Engine:
     """An engine without a pool: whoever needs a connection opens one and keeps it."""
     conninfo = make_conninfo(**(_CONNECTING | conninfo_to_dict(url)))  # type: ignore[arg-type]
@@ -81,6 +90,7 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
     def connect() -> psycopg.Connection[Any]:
         connection = psycopg.connect(conninfo, autocommit=True)
         connection.adapters.register_loader("numeric", _Whole)
+        connection.adapters.register_dumper(str, _Storable)
         connection.execute(session.encode())
         return connection
 

@@ -54,7 +54,7 @@ class Readers:
         return future
 
     def _run(self) -> None:
-        reader = _Reader(self._engine, self._dialect)
+        reader = Reader(self._engine, self._dialect)
         while asked := self._waiting.get():
             query, limit_s, future = asked
             self._answer(future, reader.outcome(query, limit_s))
@@ -65,7 +65,7 @@ class Readers:
             self._loop.call_soon_threadsafe(resolve, future, outcome)
 
 
-class _Reader:
+class Reader:
     """One thread's connection: opened when it is needed, and again when it was lost."""
 
     def __init__(self, engine: Engine, dialect: Dialect) -> None:
