@@ -5,19 +5,21 @@ import random
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from msgspec import structs
 from sqlalchemy import Connection
 
 from bench.harness import Row, p95, rss_mib, within
-from bench.seed import NOW, OLD_GROUP, STATUSES, a_store
+from bench.seed import NOW, OLD_GROUP, STATUSES, a_store, fill_place
 from taskdash.errors import Busy
 from taskdash.model.instants import seconds
-from taskdash.store import facets, risk_order, sqlite, task_page, tasks
-from taskdash.store.readers import _outcome
+from taskdash.store import facets, risk_order, task_page, tasks
+from taskdash.store.dialect import of
+from taskdash.store.places import File, Place
+from taskdash.store.readers import Reader
 from taskdash.store.task_filters import Filters, Visible
+from tests.postgres import cluster
 
 SIZES = ((10_000, 1_000), (100_000, 10_000), (1_000_000, 100_000))
 REPEATS = 21
@@ -61,12 +63,12 @@ HARD = {f"{name}, {what}" for name in TEXTS if "user=" in name or "letter" in na
 SORTS = ("-updated_at", "name", "status", "id")
 
 
-def timed(conn: Connection, work: Callable[[Connection], Any]) -> list[float]:
+def timed(reader: Reader, work: Callable[[Connection], Any]) -> list[float]:
     """Milliseconds of each repeat; the query's own deadline is part of it."""
     took = []
     for _ in range(REPEATS):
         began = time.perf_counter()
-        outcome = _outcome(conn, work, 0.25)
+        outcome = reader.outcome(work, 0.25)
         if isinstance(outcome, Exception) and not isinstance(outcome, Busy):
             raise outcome
         took.append((time.perf_counter() - began) * 1_000)
@@ -91,10 +93,10 @@ DEEP = (NOW - seconds(700_000), 1)
 BATCH = 500
 
 
-def writes(path: Path) -> Row:
+def writes(place: Place) -> Row:
     """Changes of status a second, in batches, each committed."""
     chance = random.Random(11)
-    with sqlite.open_engine(path).connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+    with place.open_engine().connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         rates = [_written(conn, chance, n) for n in range(REPEATS)]
     rate = statistics.median(rates)
     return Row("changes of status, 500 a commit", f"{rate:,.0f}/s", "-", None, "≥ 4,000/s", rate >= 4_000)
@@ -106,15 +108,30 @@ def _written(conn: Connection, chance: random.Random, n: int) -> float:
     at = NOW + n
     changes = [(t, structs.replace(t, status=chance.choice(STATUSES), status_at=at, updated_at=at)) for t in known]
     began = time.perf_counter()
-    sqlite.begin(conn)
+    of(conn).begin(conn)
     tasks.save(conn, changes)
-    conn.exec_driver_sql("COMMIT")
+    of(conn).commit(conn)
     return len(changes) / (time.perf_counter() - began)
 
 
-def measure(path: Path) -> dict[str, list[float]]:
-    with sqlite.open_engine(path).connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
-        return {name: timed(conn, work) for name, work in queries().items()}
+def measure(place: Place) -> dict[str, list[float]]:
+    reader = Reader(place.open_readers(), place.dialect)
+    try:
+        return {name: timed(reader, work) for name, work in queries().items()}
+    finally:
+        reader.close()
+
+
+def on_a_server() -> list[Row]:
+    """The same at the largest size on PostgreSQL, as Debian configures it, fsync on; run by `python -m bench.lists`."""
+    task_count, service_count = SIZES[-1]
+    with cluster(fsync=True) as server, server.fresh() as place:
+        fill_place(place, task_count, service_count)
+        server.do("VACUUM ANALYZE", place.url.rpartition("/")[2])
+        took = measure(place)
+        name = f"PostgreSQL, {task_count:,} tasks"
+        rows = [within(f"{name}: {what}", p95(ms), ANY_MS if what in HARD else USUAL_MS) for what, ms in took.items()]
+        return [*rows, writes(place)]
 
 
 def run(sizes: tuple[tuple[int, int], ...] = SIZES) -> list[Row]:
@@ -122,13 +139,13 @@ def run(sizes: tuple[tuple[int, int], ...] = SIZES) -> list[Row]:
     medians: dict[int, float] = {}
     for task_count, service_count in sizes:
         path = a_store(task_count, service_count)
-        took = measure(path)
+        took = measure(File(path))
         medians[task_count] = statistics.median(took["no filter, -updated_at"])
         for name, values in took.items():
             if task_count == sizes[-1][0]:
                 rows.append(within(f"{task_count:,} tasks: {name}", p95(values), ANY_MS if name in HARD else USUAL_MS))
         if task_count == sizes[-1][0]:
-            rows.append(writes(path))
+            rows.append(writes(File(path)))
         size = path.stat().st_size / 1024 / 1024
         rows.append(Row(f"{task_count:,} tasks: database", f"{size:,.0f} MiB", "-", None, "-", None))
         path.unlink()
@@ -138,3 +155,8 @@ def run(sizes: tuple[tuple[int, int], ...] = SIZES) -> list[Row]:
     rows.append(Row(name, f"{medians[last]:.2f} ms", f"{medians[first]:.2f} ms", ratio, "≤ 1.5 ×", ratio <= 1.5))
     rows.append(within("memory of the process that read and filled all three", rss_mib(os.getpid()), 300.0, " MiB"))
     return rows
+
+
+if __name__ == "__main__":
+    for row in on_a_server():
+        print(row)

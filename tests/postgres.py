@@ -25,8 +25,8 @@ _TEMPLATE = "made"
 class Cluster:
     """A running server. Made by `cluster`."""
 
-    def __init__(self, directory: Path, port: int) -> None:
-        self.directory, self.port = directory, port
+    def __init__(self, directory: Path, port: int, *, fsync: bool) -> None:
+        self.directory, self.port, self._fsync = directory, port, fsync
         self._numbers = count(1)
 
     def place(self, name: str) -> Server:
@@ -48,7 +48,8 @@ class Cluster:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self.directory} -c fsync=off -c max_connections=200"
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self.directory} -c max_connections=200"
+        options += "" if self._fsync else " -c fsync=off"
         self._control("start", "-o", options, "-l", str(self.directory / "log"))
 
     def stop(self, how: str = "fast") -> None:
@@ -80,12 +81,12 @@ def _binaries() -> Path:
 
 
 @contextmanager
-def cluster() -> Iterator[Cluster]:
+def cluster(*, fsync: bool = False) -> Iterator[Cluster]:
     """A server that runs, with a template of the schema."""
     directory = Path(tempfile.mkdtemp(prefix="taskdash-postgres-"))
     if os.getuid() == 0:
         shutil.chown(directory, _owner())
-    started = Cluster(directory, _free_port())
+    started = Cluster(directory, _free_port(), fsync=fsync)
     run(
         "initdb", "-D", str(directory / "data"), "-U", "taskdash", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"
     )
