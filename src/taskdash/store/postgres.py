@@ -103,7 +103,7 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
 
 def rows(conn: Connection, statement: str, values: Sequence[Any] = ()) -> list[Any]:
     """Run a statement by the driver alone; the rows it gives, as the driver gives them."""
-    driver: Any = conn.connection.driver_connection
+    driver = _driver(conn)
     try:
         found: list[Any] = driver.execute(statement, values).fetchall()
     except psycopg.Error as error:
@@ -113,12 +113,19 @@ def rows(conn: Connection, statement: str, values: Sequence[Any] = ()) -> list[A
 
 def change_many(conn: Connection, statement: str, many: Sequence[Sequence[Any]]) -> None:
     """Run a statement by the driver alone, once for each of `many`, in one round trip."""
-    driver: Any = conn.connection.driver_connection
+    driver = _driver(conn)
     try:
         with driver.cursor() as cursor:
             cursor.executemany(statement, many)
     except psycopg.Error as error:
         raise DBAPIError(None, None, error) from error
+
+
+def _driver(conn: Connection) -> Any:
+    """The driver's connection. SQLAlchemy has given up one that it saw die; that is the same as one that dies now."""
+    if conn.invalidated:
+        raise DBAPIError(None, None, psycopg.OperationalError("the connection is gone"))
+    return conn.connection.driver_connection
 
 
 def plain_rows(conn: Connection, query: Select[Any]) -> list[Any]:
@@ -168,7 +175,7 @@ def roll_back(conn: Connection) -> None:
 
 
 def _run(conn: Connection, statements: str) -> None:
-    driver: Any = conn.connection.driver_connection
+    driver = _driver(conn)
     try:
         driver.execute(statements, prepare=False)
     except psycopg.Error as error:
