@@ -43,9 +43,9 @@ async def find(server: Serving, task_id: str) -> dict[str, Any]:
     return body
 
 
-async def test_a_pushed_service_is_collected_listed_claimed_and_found_over_tcp(tmp_path: Path) -> None:
+async def test_a_pushed_service_is_collected_listed_claimed_and_found_over_tcp(tmp_path: Path, engine: list[str]) -> None:
     url, service = await a_task_service([{"id": "133", "name": "zxf", "status": "running", "description": "每日行情"}])
-    async with serving(tmp_path / "data") as server, server.signed_in() as session:
+    async with serving(tmp_path / "data", *engine) as server, server.signed_in() as session:
         await publish(server, "taskdash.services", {"id": "first-1", "name": "First", "url": url})
         await publish(server, "taskdash.heartbeats", {"id": "first-1"})
 
@@ -67,19 +67,19 @@ async def test_a_pushed_service_is_collected_listed_claimed_and_found_over_tcp(t
     await service.cleanup()
 
 
-async def test_the_first_password_is_told_once_and_works_at_once(tmp_path: Path) -> None:
-    async with serving(tmp_path / "data") as server:
+async def test_the_first_password_is_told_once_and_works_at_once(tmp_path: Path, engine: list[str]) -> None:
+    async with serving(tmp_path / "data", *engine) as server:
         async with server.signed_in() as session, session.get("/api/v1/me") as answer:
             assert (await answer.json())["name"] == "admin"
         assert sum("sign-in:" in line for line in server.output) == 1
         assert not any(server.admin in line for line in server.errors)
         await server.stop()
-    async with serving(tmp_path / "data") as again:
+    async with serving(tmp_path / "data", *engine) as again:
         assert again.output == []
 
 
-async def test_R15_health_and_readiness_answer_and_name_the_parts(tmp_path: Path) -> None:
-    async with serving(tmp_path / "data") as server, aiohttp.ClientSession(server.url) as session:
+async def test_R15_health_and_readiness_answer_and_name_the_parts(tmp_path: Path, engine: list[str]) -> None:
+    async with serving(tmp_path / "data", *engine) as server, aiohttp.ClientSession(server.url) as session:
         async with session.get("/healthz") as answer:
             assert (answer.status, await answer.text()) == (200, "ok")
 
@@ -92,7 +92,7 @@ async def test_R15_health_and_readiness_answer_and_name_the_parts(tmp_path: Path
         await eventually(parts)
 
 
-async def test_R55_a_drain_under_load_answers_what_was_taken_in_and_exits_0(tmp_path: Path) -> None:
+async def test_R55_a_drain_under_load_answers_what_was_taken_in_and_exits_0(tmp_path: Path, engine: list[str]) -> None:
     acknowledged: set[str] = set()
 
     async def register_until_closed(server: Serving, name: str) -> None:
@@ -108,7 +108,7 @@ async def test_R55_a_drain_under_load_answers_what_was_taken_in_and_exits_0(tmp_
                 if json.loads(line)["Body"]["errid"] == 0:
                     acknowledged.add(task_id)
 
-    async with serving(tmp_path / "data") as server, server.signed_in() as session:
+    async with serving(tmp_path / "data", *engine) as server, server.signed_in() as session:
         async with session.get("/api/v1/stream") as stream:
             half = await asyncio.open_connection(*server.addresses["http"])
             half[1].write(b"GET /api/v1/tasks HTTP/1.1\r\nHost: loc")
@@ -119,7 +119,7 @@ async def test_R55_a_drain_under_load_answers_what_was_taken_in_and_exits_0(tmp_
             await stream.read()
             half[1].close()
         assert status == 0
-    async with serving(tmp_path / "data") as again:
+    async with serving(tmp_path / "data", *engine) as again:
         for task_id in sorted(acknowledged)[-50:]:
             assert (await find(again, task_id))["errid"] == 0
 
