@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -12,6 +11,7 @@ from taskdash.actions.accounts import UserChange
 from taskdash.model.instants import seconds, to_rfc3339
 from taskdash.model.records import SYSTEM
 from taskdash.store import events, tasks
+from taskdash.store.places import Place
 from tests.journeys.api import call, ids, stored
 from tests.journeys.http import Site, a_site
 from tests.support import a_service, a_task
@@ -216,8 +216,8 @@ async def test_what_a_person_holds_is_at_risk_while_they_are_away(site: Site) ->
     assert [(task["id"], [why["reason"] for why in task["why"]]) for task in body["items"]] == [("1", ["away"])]
 
 
-async def test_R146_what_may_not_be_seen_is_not_there_also_for_who_may_not_change_it(tmp_path: Path) -> None:
-    async with a_site(tmp_path, visibility="groups") as site:
+async def test_R146_what_may_not_be_seen_is_not_there_also_for_who_may_not_change_it(place: Place) -> None:
+    async with a_site(place, visibility="groups") as site:
         await stored(
             site, a_task(id="mine", group_id="mx"), a_task(id="hidden", group_id="pay", service_id="s"), a_service(id="s")
         )

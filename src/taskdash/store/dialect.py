@@ -21,8 +21,8 @@ class Dialect(Protocol):
     def rows(self, conn: Connection, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         """Run a statement; the rows it gives, as the driver gives them."""
 
-    def change_many(self, conn: Connection, statement: str, many: Sequence[Sequence[Any]]) -> None:
-        """Run a statement once for each of `many`."""
+    def change_many(self, conn: Connection, statement: str, many: Sequence[Sequence[Any]]) -> int:
+        """Run a statement once for each of `many`; returns how many rows it changed."""
 
     def plain_rows(self, conn: Connection, query: Select[Any]) -> list[Any]:
         """The rows as the driver gives them: of ten thousand, half of the cost is to dress them."""

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, no
 
 from taskdash.model.instants import Instant
 from taskdash.model.records import Event, NewEvent
-from taskdash.store.elements import upsert
+from taskdash.store.elements import contains, upsert
 from taskdash.store.rows import Shape
 from taskdash.store.tables import BINDING_KINDS, KEPT_KINDS, events, store_facts
 
@@ -81,7 +81,7 @@ def page(
 def _holding(query: Select[Any], any_of: Sequence[Sequence[str]]) -> Select[Any]:
     floor = select(func.max(events.c.seq) - EVIDENCE_WITHIN).scalar_subquery()
     query = query.where(events.c.seq > floor, events.c.evidence != "")
-    return query.where(or_(*(and_(*(sqlite.contains(events.c.evidence, text) for text in every)) for every in any_of)))
+    return query.where(or_(*(and_(*(contains(events.c.evidence, text) for text in every)) for every in any_of)))
 
 
 def purge(conn: Connection, before: Instant, limit: int = 5_000) -> int:

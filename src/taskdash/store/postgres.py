@@ -111,14 +111,16 @@ def rows(conn: Connection, statement: str, values: Sequence[Any] = ()) -> list[A
     return found
 
 
-def change_many(conn: Connection, statement: str, many: Sequence[Sequence[Any]]) -> None:
-    """Run a statement by the driver alone, once for each of `many`, in one round trip."""
+def change_many(conn: Connection, statement: str, many: Sequence[Sequence[Any]]) -> int:
+    """Run a statement by the driver alone, once for each of `many`, in one round trip; returns how many rows it changed."""
     driver = _driver(conn)
     try:
         with driver.cursor() as cursor:
             cursor.executemany(statement, many)
+            changed: int = cursor.rowcount
     except psycopg.Error as error:
         raise DBAPIError(None, None, error) from error
+    return changed
 
 
 def _driver(conn: Connection) -> Any:
