@@ -44,8 +44,12 @@ _SESSION = (
     "SET statement_timeout = '30s'",
     "SET idle_in_transaction_session_timeout = '10s'",
     "SET jit = off",
+    "SET max_parallel_workers_per_gather = 0",
+    "SET random_page_cost = 1.1",
+    "SET work_mem = '16MB'",
 )
-"""A commit is durable; a writer that was stopped half-way holds nobody up for long; no query is worth a compiler."""
+"""A commit is durable; a writer that was stopped half-way holds nobody up for long. Queries are short: neither a compiler nor
+other processes are worth their start, and what is asked all the time lies in memory, where no page is far from another."""
 _OF_THE_ROW = (
     psycopg.DataError,
     psycopg.IntegrityError,
