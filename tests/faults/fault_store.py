@@ -20,6 +20,7 @@ class FaultStore(Database):
 
     def __init__(self, path: Path, fail_at: int, moment: Moment) -> None:
         super().__init__(File(path))
+        self.path = path
         self.fail_at = fail_at
         self.moment = moment
         self.seen = 0
