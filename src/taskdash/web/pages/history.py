@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 from sqlalchemy import Connection
 
 from taskdash.errors import BadField, TaskDashError
-from taskdash.model.instants import Instant, from_datetime, seconds, to_datetime
+from taskdash.model.instants import Instant, from_datetime, nearest, seconds, to_datetime
 from taskdash.model.records import Actor, Event
 from taskdash.rules.roles import Visibility
 from taskdash.store import events as stored
@@ -89,7 +89,7 @@ def _times(query: Query, now: Instant, zone: tzinfo) -> tuple[Instant | None, In
 
 def _local(text: str, name: str, zone: tzinfo) -> Instant | None:
     try:
-        return from_datetime(datetime.fromisoformat(text).replace(tzinfo=zone)) if text else None
+        return nearest(from_datetime(datetime.fromisoformat(text).replace(tzinfo=zone))) if text else None
     except (ValueError, OverflowError):
         raise BadField(f"{name} must be a date and a time such as 2026-01-02T18:00", field=name) from None
 
