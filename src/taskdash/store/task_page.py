@@ -135,6 +135,8 @@ def counted_already(conn: Connection, wanted: Filters) -> int | None:
 def counted(conn: Connection, wanted: Filters, found: Sequence[Term], cap: int) -> int:
     """How many rows pass all terms, up to `cap` + 1; alternatives one after another when that reads fewer rows."""
     asked = asked_of(conn, wanted, found)
+    if not wanted.gone and _at_least(asked) > cap:
+        return cap + 1
     split = next((term for term in found if term.parts), None)
     if split is not None and len(found) == 1 and not wanted.gone and max(part.rows for part in split.parts) > cap:
         return cap + 1
@@ -146,6 +148,13 @@ def counted(conn: Connection, wanted: Filters, found: Sequence[Term], cap: int) 
         if n <= cap:
             n += number(conn, alone(part, [asked.listed, *tests], split.parts[:index], c.pk), cap + 1 - n)
     return n
+
+
+def _at_least(asked: Asked) -> int:
+    """How many pass for certain: of sets that are known to hold a and b of n rows, at least a + b - n are in both."""
+    if any(term.rows is None or term.parts or term.reads_text for term in asked.found):
+        return 0
+    return asked.total - sum(asked.total - (term.rows or 0) for term in asked.found)
 
 
 _SPLIT_COSTS = 4
