@@ -15,7 +15,7 @@ from taskdash.store import counters, hot, sqlite, task_plan
 from taskdash.store.tables import services, tasks, users
 from taskdash.store.task_filters import NONE, Filters
 from taskdash.store.task_plan import Asked, Sort
-from taskdash.store.task_terms import Part, Row, Term, by_index, expected, is_listed, risk_parts, terms
+from taskdash.store.task_terms import Part, Row, Term, by_index, expected, is_listed, on_ill_services, terms
 from taskdash.store.tasks import SHAPE
 
 c = tasks.c
@@ -118,7 +118,7 @@ def counts_fast(conn: Connection, wanted: Filters, now: Instant) -> bool:
     if wanted.q:
         return False
     by_state = wanted.at_risk is not None or wanted.stale is not None or bool(wanted.liveness)
-    return not by_state or risk_parts(conn, Filters(), now)[-1].rows <= MOST_ILL
+    return not by_state or on_ill_services(conn, now).rows <= MOST_ILL
 
 
 def counted_already(conn: Connection, wanted: Filters) -> int | None:

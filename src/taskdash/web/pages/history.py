@@ -145,9 +145,13 @@ async def history(request: HtmlRequest, web: Web, identity: Identity) -> Html:
 def _read(conn: Connection, asked: Asked, actor: Actor, web: Web, view: View) -> Found:
     filters, cut = resolved(conn, asked, actor, web.visibility, view.now, view.texts)
     shown, following = events.page(conn, filters, asked.place, asked.limit, actor, web.visibility)
-    oldest, newest = stored.bounds(conn)
-    is_old = filters.bearing is not None and newest - oldest >= stored.EVIDENCE_WITHIN
+    is_old = filters.bearing is not None and _has_older_evidence(conn)
     return Found(shown, following, activity.names(conn, shown), cut, is_old)
+
+
+def _has_older_evidence(conn: Connection) -> bool:
+    oldest, newest = stored.bounds(conn)
+    return newest - oldest >= stored.EVIDENCE_WITHIN
 
 
 def _values(view: View, pairs: Pairs, asked: Asked, found: Found) -> dict[str, Any]:

@@ -32,16 +32,17 @@ PARTS = (
 """In the order in which later rules win."""
 
 _EVERYWHERE = {"base", "controls", "tables", "lists", "people", "entry", "keys", "phone"}
+_PAGE = _EVERYWHERE | {"cards", "lines", "rows"}
 AREAS = {
     "board": _EVERYWHERE | {"board"},
-    "now": _EVERYWHERE | {"cards", "lines", "now", "rows"},
-    "task": _EVERYWHERE | {"cards", "lines", "task", "service", "rows"},
-    "services": _EVERYWHERE | {"cards", "lines", "services", "senders", "rows"},
-    "service": _EVERYWHERE | {"cards", "lines", "services", "service", "rows"},
-    "history": _EVERYWHERE | {"cards", "lines", "history", "rows"},
-    "mine": _EVERYWHERE | {"cards", "lines", "mine", "rows"},
-    "admin": _EVERYWHERE | {"cards", "lines", "senders", "admin", "signin", "rows"},
-    "pages": _EVERYWHERE | {"cards", "lines", "signin", "rows"},
+    "now": _PAGE | {"now"},
+    "task": _PAGE | {"task", "service"},
+    "services": _PAGE | {"services", "senders"},
+    "service": _PAGE | {"services", "service"},
+    "history": _PAGE | {"history"},
+    "mine": _PAGE | {"mine"},
+    "admin": _PAGE | {"senders", "admin", "signin"},
+    "pages": _PAGE | {"signin"},
     "wall": {"base", "controls", "lines", "wall"},
 }
 """Parts by the name of the file. `admin`: also one's own account and the first run; `pages`: forms, answers, sign-in."""
