@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Locator
+from playwright.async_api import Browser, Locator, Route
 
 from taskdash.store import task_page, tasks
 from taskdash.web.pages import view_list
@@ -190,12 +190,20 @@ async def test_the_focus_stays_in_its_row_when_the_row_is_replaced(chromium: Bro
 async def test_of_two_who_claim_at_once_one_wins_and_the_other_sees_whom(chromium: Browser, town_site: Site) -> None:
     ada = await signed_in(chromium, town_site, "ssx", locale="en")
     bob = await signed_in(chromium, town_site, "root", locale="en")
+    both_clicked = asyncio.Barrier(2)
+
+    async def at_once(route: Route) -> None:
+        await both_clicked.wait()
+        await route.continue_()
+
+    for each in (ada, bob):
+        await each.page.route("**/tasks/claim", at_once)
     await asyncio.gather(*(row(each, "1028").locator("button").click() for each in (ada, bob)))
     known = await eventually(lambda: _held(town_site, "1028"))
     winner, loser = (ada, bob) if known == "ssx" else (bob, ada)
     await winner.is_told("You claimed 1028")
     await loser.sees("tr[data-task='1028'] .b-owner", known)
-    assert await loser.page.locator("tr[data-task='1028'] button").count() == 0
+    await loser.misses("tr[data-task='1028'] button")
     assert f"{known} has 1028" in await loser.is_told("1028")
 
 

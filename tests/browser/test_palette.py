@@ -1,5 +1,7 @@
 """The command palette: find and do anything from one field. UI 6 (Palette)."""
 
+import asyncio
+
 import pytest
 from playwright.async_api import Browser, Route
 
@@ -107,6 +109,26 @@ async def test_an_answer_that_came_too_late_is_dropped(chromium: Browser, town_s
     for route in held:
         await route.abort()
     assert "report-gen" in await ada.page.locator(CHOSEN).inner_text()
+
+
+async def test_an_answer_that_comes_while_somebody_types_is_dropped_too(chromium: Browser, town_site: Site) -> None:
+    ada = await signed_in(chromium, town_site, "ssx", locale="en")
+    released = asyncio.Event()
+
+    async def hold(route: Route) -> None:
+        await released.wait()
+        await route.continue_()
+
+    await ada.page.route("**/ui/palette?q=", hold)
+    await ada.page.keyboard.press("Control+k")
+    await ada.page.clock.install()
+    await ada.page.clock.pause_at(await ada.page.evaluate("Date.now() + 10_000"))
+    await ada.page.fill("#palette input", "report")
+    released.set()
+    await ada.page.evaluate("fetch('/ui/palette?q=').then(answer => answer.text()).then(() => new Promise(queueMicrotask))")
+    assert await ada.page.locator("#palette [data-answer]").get_attribute("aria-busy") == "true"
+    await ada.page.clock.resume()
+    await ada.sees(CHOSEN, "report-gen")
 
 
 async def test_hostile_names_are_text_and_who_may_not_act_is_offered_nothing(chromium: Browser, town_site: Site) -> None:

@@ -22,6 +22,9 @@ async def test_history_is_bounded_by_any_year_but_an_end_beyond_2262_is_not_kept
     _status, none = await call(root, "GET", "/events?since=9999-01-01T00:00:00Z")
     assert whole["items"]
     assert none["items"] == []
+    for bounds in ("from=0001-01-02T00:00&to=9999-12-30T00:00", "from=9999-12-30T00:00"):
+        async with root.get(f"/history?{bounds}") as page:
+            assert page.status == 200, bounds
     for method, path, body in (
         ("POST", "/tasks/a/claim", {"until": "2999-01-01T00:00:00Z"}),
         ("POST", "/tasks/a/assign", {"user": "root", "version": 1, "until": "2999-01-01T00:00:00Z"}),

@@ -127,6 +127,15 @@ async def test_facets_of_more_tasks_than_a_sample_holds_say_so_and_count_risks_a
             assert getattr(found, name) == expected, (wanted, name)
 
 
+async def test_a_count_is_exact_up_to_any_cap(world: tuple[World, Database]) -> None:
+    made, db = world
+    for wanted in (*ONE, *PAIRS):
+        known = len(made.passing(wanted))
+        for cap in (0, 3, 10, 40, 10_000):
+            found = await db.read(lambda conn, w=wanted, c=cap: task_page.count(conn, w, NOW, c))  # type: ignore[misc]
+            assert found == min(known, cap + 1), (wanted, cap)
+
+
 async def test_one_letter_is_sought_among_the_newest_tasks_and_the_page_says_so(
     world: tuple[World, Database], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,7 +93,7 @@ def channels(node: str, where: str, topics: Sequence[str], own: str) -> str:
     """No channel of our topics may be without a reader, for it fills the disk (NSQ.md trap 21). `where`: nsqd's HTTP."""
     for topic in topics:
         try:
-            found = nsq_stats.unread(_got(where, f"/stats?format=json&topic={quote(topic)}"), topic, own)
+            found = nsq_stats.unread(_got(where, nsq_stats.stats_path(topic)), topic, own)
         except (OSError, ValueError) as error:
             return f"nsqd {node}: its channels could not be looked at on http {where} ({getattr(error, 'reason', error)})"
         if found:

@@ -25,6 +25,6 @@ async def warn_of_unread(node: str, http: str, topics: Sequence[str], own: str) 
 
 
 async def _stats(session: aiohttp.ClientSession, http: str, topic: str) -> bytes:
-    asked = {"format": "json", "topic": topic, "include_clients": "false"}
-    async with session.get(f"http://{http}/stats", params=asked, allow_redirects=False, raise_for_status=True) as answer:
+    url = f"http://{http}{nsq_stats.stats_path(topic)}"
+    async with session.get(url, allow_redirects=False, raise_for_status=True) as answer:
         return await answer.read()

@@ -57,7 +57,12 @@ def to_rfc3339_or_none(at: Instant | None) -> str | None:
 
 def parse_rfc3339(text: str) -> Instant:
     """The nearest Instant of an RFC 3339 time: one before EARLIEST or after LATEST becomes that. Raises ValueError."""
-    return min(max(exact_rfc3339(text), EARLIEST), LATEST)
+    return nearest(exact_rfc3339(text))
+
+
+def nearest(at: int) -> Instant:
+    """The Instant nearest to so many nanoseconds since 1970."""
+    return min(max(at, EARLIEST), LATEST)
 
 
 def exact_rfc3339(text: str) -> int:

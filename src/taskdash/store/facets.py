@@ -6,12 +6,13 @@ They come from counters where those know; else from the newest 10,000 rows that 
 
 import heapq
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from msgspec import Struct, structs
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, func, select
 
 from taskdash.model.instants import Instant
+from taskdash.model.records import State
 from taskdash.store import counters
 from taskdash.store.risk_counts import at_risk_and_stale
 from taskdash.store.samples import LARGEST, Sample
@@ -46,6 +47,7 @@ class Facets(Struct, frozen=True):
     should_run: int
 
 
+_NOT_UP = sorted({*get_args(State)} - {"up"})
 _NAMES = ("status", "service", "user", "group", "liveness")
 
 
@@ -118,9 +120,12 @@ def _unfiltered(conn: Connection, name: str) -> Mapping[str, int]:
 
 
 def _states(conn: Connection) -> dict[str, int]:
-    """Tasks by the state of their service: of the many that are up only what the others leave."""
+    """Tasks by the state of their service: of the many that are up only what the others leave.
+
+    The others by name: SQLite groups a range of states by a walk over all services.
+    """
     total = func.sum(s.task_total)
-    others = select(s.state, total).where(or_(s.state < "up", s.state > "up")).group_by(s.state)
+    others = select(s.state, total).where(s.state.in_(_NOT_UP)).group_by(s.state)
     found = {row[0]: int(row[1]) for row in conn.execute(others) if row[1]}
     up = counters.served(conn) - sum(found.values())
     return found | ({"up": up} if up > 0 else {})

@@ -35,7 +35,7 @@ JUDGED = (
     "archived_at",
     "left_at",
 )
-"""The columns that liveness writes; those of beats and of collections belong to others."""
+"""The columns that liveness writes; those of beats and of collections belong to others, but to archive ends the collecting."""
 _SAME = and_(c.pk == bindparam("b_pk"), c.state == bindparam("b_state"), c.due_at.is_not_distinct_from(bindparam("b_due_at")))
 _MOVED = ("due_at", "evidence")
 

@@ -16,7 +16,7 @@ from taskdash.store.elements import one_of
 from taskdash.store.tables import ID_INDEX, services, tasks, users
 from taskdash.store.task_filters import NONE, Filters
 from taskdash.store.task_plan import Asked, Sort
-from taskdash.store.task_terms import Part, Row, Term, by_index, expected, is_listed, risk_parts, terms
+from taskdash.store.task_terms import Part, Row, Term, by_index, expected, is_listed, on_ill_services, terms
 from taskdash.store.tasks import SHAPE
 
 c = tasks.c
@@ -119,7 +119,7 @@ def counts_fast(conn: Connection, wanted: Filters, now: Instant) -> bool:
     if wanted.q:
         return False
     by_state = wanted.at_risk is not None or wanted.stale is not None or bool(wanted.liveness)
-    return not by_state or risk_parts(conn, Filters(), now)[-1].rows <= MOST_ILL
+    return not by_state or on_ill_services(conn, now).rows <= MOST_ILL
 
 
 def counted_already(conn: Connection, wanted: Filters) -> int | None:
@@ -136,6 +136,8 @@ def counted_already(conn: Connection, wanted: Filters) -> int | None:
 def counted(conn: Connection, wanted: Filters, found: Sequence[Term], cap: int) -> int:
     """How many rows pass all terms, up to `cap` + 1; alternatives one after another when that reads fewer rows."""
     asked = asked_of(conn, wanted, found)
+    if not wanted.gone and _at_least(asked) > cap:
+        return cap + 1
     split = next((term for term in found if term.parts), None)
     if split is not None and len(found) == 1 and not wanted.gone and max(part.rows for part in split.parts) > cap:
         return cap + 1
@@ -147,6 +149,13 @@ def counted(conn: Connection, wanted: Filters, found: Sequence[Term], cap: int) 
         if n <= cap:
             n += number(conn, alone(part, [asked.listed, *tests], split.parts[:index], c.pk), cap + 1 - n)
     return n
+
+
+def _at_least(asked: Asked) -> int:
+    """How many pass for certain: of sets that are known to hold a and b of n rows, at least a + b - n are in both."""
+    if any(term.rows is None or term.parts or term.reads_text for term in asked.found):
+        return 0
+    return asked.total - sum(asked.total - (term.rows or 0) for term in asked.found)
 
 
 _SPLIT_COSTS = 4

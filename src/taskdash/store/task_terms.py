@@ -276,8 +276,13 @@ def risk_parts(conn: Connection, wanted: Filters, now: Instant) -> list[Part]:
         Part(SHOULD_RUN, "tasks_should_run", _counted(conn, _COUNT_SHOULD_RUN)),
         Part(IS_ADRIFT, "tasks_adrift", _counted(conn, _COUNT_ADRIFT)),
         *held,
-        _service_part(conn, or_(s.state.in_(sorted(ILL | BLIND)), s.fresh_until < now)),
+        on_ill_services(conn, now),
     ]
+
+
+def on_ill_services(conn: Connection, now: Instant) -> Part:
+    """Tasks that their service alone puts at risk."""
+    return _service_part(conn, or_(s.state.in_(sorted(ILL | BLIND)), s.fresh_until < now))
 
 
 def _either(parts: list[Part], wanted: bool) -> Term:

@@ -4,6 +4,8 @@ A channel keeps every message of its topic until somebody reads it. A misspelt `
 one, and the one that nobody reads any more fills the disk for ever.
 """
 
+from urllib.parse import urlencode
+
 import msgspec
 from msgspec import Struct, field
 
@@ -57,6 +59,11 @@ def usual_http(tcp: str) -> str:
     """Where nsqd's HTTP is by default: the port after that of its TCP."""
     host, _, port = tcp.rpartition(":")
     return f"{host}:{int(port) + 1}"
+
+
+def stats_path(topic: str) -> str:
+    """What to ask of nsqd's HTTP for `unread`."""
+    return f"/stats?{urlencode({'format': 'json', 'topic': topic, 'include_clients': 'false'})}"
 
 
 def unread(body: bytes, topic: str, own: str) -> list[str]:

@@ -13,7 +13,7 @@ from msgspec import Struct, structs
 from sqlalchemy import Connection
 
 from taskdash.errors import BadField, TaskDashError
-from taskdash.model.instants import Instant, from_datetime, seconds, to_datetime
+from taskdash.model.instants import Instant, from_datetime, nearest, seconds, to_datetime
 from taskdash.model.records import Actor, Event
 from taskdash.rules.roles import Visibility
 from taskdash.store import events as stored
@@ -89,7 +89,7 @@ def _times(query: Query, now: Instant, zone: tzinfo) -> tuple[Instant | None, In
 
 def _local(text: str, name: str, zone: tzinfo) -> Instant | None:
     try:
-        return from_datetime(datetime.fromisoformat(text).replace(tzinfo=zone)) if text else None
+        return nearest(from_datetime(datetime.fromisoformat(text).replace(tzinfo=zone))) if text else None
     except (ValueError, OverflowError):
         raise BadField(f"{name} must be a date and a time such as 2026-01-02T18:00", field=name) from None
 
@@ -145,9 +145,13 @@ async def history(request: HtmlRequest, web: Web, identity: Identity) -> Html:
 def _read(conn: Connection, asked: Asked, actor: Actor, web: Web, view: View) -> Found:
     filters, cut = resolved(conn, asked, actor, web.visibility, view.now, view.texts)
     shown, following = events.page(conn, filters, asked.place, asked.limit, actor, web.visibility)
-    oldest, newest = stored.bounds(conn)
-    is_old = filters.bearing is not None and newest - oldest >= stored.EVIDENCE_WITHIN
+    is_old = filters.bearing is not None and _has_older_evidence(conn)
     return Found(shown, following, activity.names(conn, shown), cut, is_old)
+
+
+def _has_older_evidence(conn: Connection) -> bool:
+    oldest, newest = stored.bounds(conn)
+    return newest - oldest >= stored.EVIDENCE_WITHIN
 
 
 def _values(view: View, pairs: Pairs, asked: Asked, found: Found) -> dict[str, Any]:

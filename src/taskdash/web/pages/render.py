@@ -13,7 +13,7 @@ from msgspec import Struct
 from taskdash.model.instants import SECOND, Instant, to_rfc3339
 from taskdash.model.records import Actor
 from taskdash.rules import roles
-from taskdash.web.pages import links, static, texts, times, words
+from taskdash.web.pages import links, sheets, static, texts, times, words
 from taskdash.web.pages.texts import Texts, mark
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -86,7 +86,11 @@ def environment(language: str) -> Environment:
 
 def page(template: str, view: View, values: Mapping[str, Any]) -> str:
     """The whole page as HTML."""
-    return environment(view.texts.language).get_template(template).render(**_layout(view), **values)
+    return (
+        environment(view.texts.language)
+        .get_template(template)
+        .render(sheet=f"{sheets.of_template(template)}.css", **_layout(view), **values)
+    )
 
 
 def _layout(view: View) -> dict[str, Any]:

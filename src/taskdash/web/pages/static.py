@@ -9,26 +9,11 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from taskdash.web.pages import scripts
+from taskdash.web.pages import scripts, sheets
 
 FOLDER = Path(__file__).parent.parent / "static"
 TYPES = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml", ".js": "text/javascript; charset=utf-8"}
 FOREVER = "public, max-age=31536000, immutable"
-SHEETS = (
-    "base",
-    "controls",
-    "tables",
-    "board",
-    "now",
-    "task",
-    "services",
-    "people",
-    "admin",
-    "entry",
-    "keys",
-    "phone",
-)
-"""The parts of `app.css`, in their order; the wall has a sheet of its own."""
 ENTRIES = ("app", "wall", "show")
 """Scripts that pages name; each is sent with all that it imports."""
 
@@ -43,16 +28,16 @@ class File(NamedTuple):
 
 @cache
 def files() -> dict[str, File]:
-    """By name: `app.css`, `board.js`."""
-    sheets = {"app": SHEETS, "wall": ("wall",)}
-    made = {f"{name}.css": "\n".join(map(_sheet, parts)) for name, parts in sheets.items()}
-    made |= {f"{name}.js": scripts.bundle(name, _script) for name in ENTRIES}
-    packed = {name: _file(name, scripts.without_comments(text)) for name, text in made.items()}
+    """By name: `board.css`, `app.js`."""
+    made = {f"{area}.css": sheets.dense(_sheet(area)) for area in sheets.AREAS}
+    made |= {f"{name}.js": scripts.without_comments(scripts.bundle(name, _script)) for name in ENTRIES}
+    packed = {name: _file(name, text) for name, text in made.items()}
     return packed | {icon.name: _file(icon.name, icon.read_text("utf-8")) for icon in FOLDER.glob("*.svg")}
 
 
-def _sheet(name: str) -> str:
-    return (FOLDER / "css" / f"{name}.css").read_text("utf-8")
+def _sheet(area: str) -> str:
+    parts = [(FOLDER / "css" / f"{part}.css").read_text("utf-8") for part in sheets.parts_of(area)]
+    return scripts.without_comments("\n".join(parts))
 
 
 def _script(name: str) -> str:

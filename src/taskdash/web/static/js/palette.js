@@ -54,6 +54,7 @@ function loadNow() {
 }
 
 function loadSoon() {
+  asked.abort();
   answer?.setAttribute("aria-busy", "true");
   clearTimeout(timer);
   timer = window.setTimeout(() => void loadNow(), QUIET_MS);
