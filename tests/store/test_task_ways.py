@@ -12,6 +12,7 @@ from taskdash.model.records import Task
 from taskdash.rules.risk import BLIND
 from taskdash.store import facets, risk_order, sqlite, task_page, task_plan, task_terms, tasks
 from taskdash.store.database import Database
+from taskdash.store.elements import one_of
 from taskdash.store.places import Place
 from taskdash.store.task_filters import Filters
 from tests.store.task_world import ONE, PAIRS, World, keys, paged, stored
@@ -155,6 +156,14 @@ async def test_no_list_reads_the_whole_table_or_sorts_what_an_index_has_sorted(t
         for sort in task_page.SORTS.values():
             plan = _plan(conn, asked, sort)
             assert not [line for line in plan if "TEMP B-TREE" in line], (sort, plan)
+
+
+async def test_rows_known_by_their_numbers_are_looked_up_and_not_searched_for(tmp_path: Path) -> None:
+    with a_place(tmp_path).open_readers().connect() as conn:
+        query = task_terms.by_index(task_plan.select(task_plan.c.pk).where(one_of(task_plan.c.pk, [1, 2])), "")
+        sql = str(query.compile(conn, compile_kwargs={"literal_binds": True}))
+        plan = [row[3] for row in conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}")]
+    assert plan[0] == "SEARCH tasks USING INTEGER PRIMARY KEY (rowid=?)", plan
 
 
 def _plan(conn: Connection, asked: task_plan.Asked, sort: task_plan.Sort) -> list[Any]:

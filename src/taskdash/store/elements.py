@@ -14,24 +14,33 @@ from sqlalchemy.sql.functions import FunctionElement
 ESCAPE = "/"
 
 
-class Holds(FunctionElement[bool]):
+class _Condition(FunctionElement[bool]):
+    """Stands as it is among others: the `= 1` that SQLAlchemy adds for SQLite would keep it from entering an index."""
+
+    type = Boolean()
+    inherit_cache = True
+
+    def self_group(self, against: Any = None) -> Any:
+        """What the engines write needs no more brackets."""
+        del against
+        return self
+
+
+class Holds(_Condition):
     """(column, LIKE pattern): the column is like the pattern, ASCII letters in capitals or not."""
 
-    type = Boolean()
     inherit_cache = True
 
 
-class HoldsFolded(FunctionElement[bool]):
+class HoldsFolded(_Condition):
     """(column, LIKE pattern): as `Holds`, after casefolding both."""
 
-    type = Boolean()
     inherit_cache = True
 
 
-class OneOf(FunctionElement[bool]):
+class OneOf(_Condition):
     """(column, JSON list of numbers): the column is among them."""
 
-    type = Boolean()
     inherit_cache = True
 
 

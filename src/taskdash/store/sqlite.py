@@ -219,7 +219,7 @@ def plain_rows(conn: Connection, query: Select[Any]) -> list[Any]:
 @compiles(OneOf, "sqlite")
 def _one_of(element: OneOf, compiler: Any, **options: Any) -> str:
     column, numbers = arguments(element, compiler, **options)
-    return f"{column} IN (SELECT value FROM json_each({numbers}))"  # noqa: S608  (both parts are compiled)
+    return f"({column} IN (SELECT value FROM json_each({numbers})))"  # noqa: S608  (both parts are compiled)
 
 
 @compiles(Holds, "sqlite")
