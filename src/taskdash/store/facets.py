@@ -6,20 +6,19 @@ They come from counters where those know; else from the newest 10,000 rows that 
 
 import heapq
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 from msgspec import Struct, structs
 from sqlalchemy import Connection, func, select
 
 from taskdash.model.instants import Instant
-from taskdash.model.records import State
 from taskdash.store import counters
 from taskdash.store.risk_counts import at_risk_and_stale
 from taskdash.store.samples import LARGEST, Sample
 from taskdash.store.tables import services, tasks
 from taskdash.store.task_filters import NONE, Filters
 from taskdash.store.task_page import CAP, count
-from taskdash.store.task_terms import terms
+from taskdash.store.task_terms import beside, terms
 
 c, s = tasks.c, services.c
 
@@ -47,7 +46,6 @@ class Facets(Struct, frozen=True):
     should_run: int
 
 
-_NOT_UP = sorted({*get_args(State)} - {"up"})
 _NAMES = ("status", "service", "user", "group", "liveness")
 
 
@@ -120,12 +118,9 @@ def _unfiltered(conn: Connection, name: str) -> Mapping[str, int]:
 
 
 def _states(conn: Connection) -> dict[str, int]:
-    """Tasks by the state of their service: of the many that are up only what the others leave.
-
-    The others by name: SQLite groups a range of states by a walk over all services.
-    """
+    """Tasks by the state of their service: of the many that are up only what the others leave."""
     total = func.sum(s.task_total)
-    others = select(s.state, total).where(s.state.in_(_NOT_UP)).group_by(s.state)
+    others = select(s.state, total).where(s.state.in_(beside(["up"]))).group_by(s.state)
     found = {row[0]: int(row[1]) for row in conn.execute(others) if row[1]}
     up = counters.served(conn) - sum(found.values())
     return found | ({"up": up} if up > 0 else {})

@@ -158,11 +158,17 @@ def _classes(conn: Connection, wanted: Filters, now: Instant) -> list[_Class]:
         _Class((fail, no_one), both),
         _Class((down, no_one), min(down.rows or 0, no_one.rows or 0)),
         *(_Class((one,), one.rows or 0) for one in (fail, down)),
-        _Class((no_one, risk), min(no_one.rows or 0, risk.rows or 0)),
+        _Class((no_one, risk), _both(no_one, risk, counters.total(conn))),
         *(_Class((one,), one.rows or 0) for one in held),
         _Class((no_one,), no_one.rows or 0, (risk.where,)),
         _Class((), max(1, counters.total(conn)), (no_one.where, risk.where)),
     ]
+
+
+def _both(one: Term, other: Term, total: int) -> int:
+    """About how many rows pass both, taken as independent; 0 only when there are none."""
+    fewer, more = sorted((one.rows or 0, other.rows or 0))
+    return min(fewer, 1 + fewer * more // max(1, total))
 
 
 def _of_the_held(conn: Connection, now: Instant) -> Iterator[Term]:

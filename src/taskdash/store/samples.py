@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, or_, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from taskdash.model.instants import Instant
 from taskdash.rules.risk import BLIND, ILL
@@ -15,7 +15,7 @@ from taskdash.store.tables import services, tasks
 from taskdash.store.task_filters import Filters
 from taskdash.store.task_page import CAP, alone, asked_of
 from taskdash.store.task_plan import Asked
-from taskdash.store.task_terms import Part, Term, absent_users
+from taskdash.store.task_terms import Part, Term, absent_users, beside
 
 c, s = tasks.c, services.c
 LARGEST = 50
@@ -77,7 +77,7 @@ class Sample:
         """State and blindness of the services that are not simply up; when they are few, of `mine`."""
         if self._states is None:
             own = [s.id.in_(mine)] if len(mine) <= _FEW_SERVICES else []
-            others = select(s.id, s.state).where(or_(s.state < "up", s.state > "up"), *own)
+            others = select(s.id, s.state).where(s.state.in_(beside(["up"])), *own)
             old = select(s.id, s.state).where(s.fresh_until < self._now, *own)
             known = {row[0]: (row[1], row[1] in BLIND) for row in self._conn.execute(others).all()}
             self._states = known | {row[0]: (row[1], True) for row in self._conn.execute(old).all()}

@@ -4,12 +4,13 @@ The states of services and the absence of people are joined, never copied into t
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, literal_column, not_, or_, select, true, union
 
 from taskdash.model.instants import Instant
+from taskdash.model.records import State
 from taskdash.rules.risk import BLIND, ILL
 from taskdash.store import counters, hot, search
 from taskdash.store.elements import contains, one_of
@@ -209,8 +210,12 @@ def _in_states(states: list[str]) -> Row:
     """Nearly all services are up, so that is tested by the few that are not."""
     if "up" not in states:
         return c.service_id.in_(select(s.id).where(s.state.in_(states)))
-    others = select(s.id).where(or_(s.state < "up", s.state > "up"), s.state.not_in(states))
-    return and_(c.service_id != "", c.service_id.not_in(others))
+    return and_(c.service_id != "", c.service_id.not_in(select(s.id).where(s.state.in_(beside(states)))))
+
+
+def beside(states: Sequence[str]) -> list[str]:
+    """The other states, by name: all but a few as a range is a walk over most services."""
+    return sorted({*get_args(State)} - {*states})
 
 
 def _tasks_of(conn: Connection, states: list[str]) -> int:
@@ -218,7 +223,7 @@ def _tasks_of(conn: Connection, states: list[str]) -> int:
     total = select(func.coalesce(func.sum(s.task_total), 0))
     if "up" not in states:
         return int(conn.execute(total.where(s.state.in_(states))).scalar_one())
-    others = int(conn.execute(total.where(or_(s.state < "up", s.state > "up"), s.state.not_in(states))).scalar_one())
+    others = int(conn.execute(total.where(s.state.in_(beside(states)))).scalar_one())
     return max(0, counters.served(conn) - others)
 
 
@@ -311,4 +316,4 @@ def _text(conn: Connection, wanted: Filters, fewest: int | None) -> Term:
 
 
 def _holds(word: str) -> Row:
-    return or_(*(contains(column, word) for column in (c.id, c.name, c.description)))
+    return or_(*(contains(column, word) for column in (c.name, c.description, c.id)))
