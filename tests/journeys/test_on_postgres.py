@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
+from taskdash.store.migrations.steps import HEAD
 from taskdash.store.places import Server
 from tests.journeys.commands import taskdash
 from tests.journeys.test_serve import find
@@ -83,7 +84,7 @@ async def test_R32_a_restart_of_postgresql_under_load_loses_nothing_that_was_ack
 async def test_commands_work_on_it_beside_a_running_server(empty: Server, tmp_path: Path) -> None:
     at = f"--db={empty.url}"
     upgraded = await taskdash("db", "upgrade", at)
-    assert upgraded.output.endswith(": schema none -> 0001\n"), upgraded
+    assert upgraded.output.endswith(f": schema none -> {HEAD}\n"), upgraded
     assert (
         await taskdash("user", "add", "ssx", "--role", "member", "--password-stdin", at, text="seven bright lanterns\n")
     ).status == 0
@@ -94,7 +95,7 @@ async def test_commands_work_on_it_beside_a_running_server(empty: Server, tmp_pa
             pass
         host, port = server.addresses["http"]
         well = await taskdash("doctor", at, f"--http={host}:{port}", "--tcp=127.0.0.1:0")
-        assert f"well    store {empty} has schema 0001" in well.output, well
+        assert f"well    store {empty} has schema {HEAD}" in well.output, well
         refused = await taskdash("db", "upgrade", at)
         assert (refused.status, refused.output) == (1, "")
         assert "in use by another taskdash" in refused.errors

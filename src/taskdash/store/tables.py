@@ -304,6 +304,7 @@ idempotency = Table(
     Column("status", Integer, nullable=True),
     Column("answer", LargeBinary, nullable=True),
     _must_at("at"),
+    _text("instance"),
     Index("idempotency_at", "at"),
 )
 
@@ -336,6 +337,7 @@ vouched = Table(
     "vouched",
     metadata,
     Column("task_id", Words, primary_key=True),
+    _text("instance"),
 )
 
 clashes = Table(
@@ -351,4 +353,31 @@ store_facts = Table(
     metadata,
     Column("key", Words, primary_key=True),
     _text("value"),
+)
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("id", Words, primary_key=True),
+    _must_at("seen_at"),
+    _json("report", "{}"),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Words, primary_key=True),
+    _text("holder"),
+    _must_at("until"),
+)
+
+tries = Table(
+    "tries",
+    metadata,
+    Column("key", Words, primary_key=True),
+    _number("tries"),
+    _must_at("since"),
+    _must_at("last_at"),
+    _must_at("next_turn"),
+    Index("tries_last_at", "last_at"),
 )

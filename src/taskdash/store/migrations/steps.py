@@ -6,7 +6,7 @@ from sqlalchemy import Connection
 
 from taskdash.errors import StartRefused
 
-HEAD = "0001"
+HEAD = "0002"
 
 
 def run(conn: Connection) -> None:
