@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Select, Table
 from sqlalchemy.exc import DBAPIError
 
 from taskdash.errors import OutcomeUnknown, StoreRefused
+from taskdash.model.instants import Instant
 
 
 class Dialect(Protocol):
@@ -29,6 +30,9 @@ class Dialect(Protocol):
 
     def next_pks(self, conn: Connection, table: Table, count: int) -> Sequence[int]:
         """Numbers for so many new rows, free as long as this transaction lasts."""
+
+    def now(self, conn: Connection) -> Instant:
+        """What the store's own clock says: the same for every instance."""
 
     # the writer's transaction: begin, then for each change keep or undo, then commit
 

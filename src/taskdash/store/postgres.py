@@ -22,6 +22,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import NullPool
 
 from taskdash.errors import RowRefused, StoreRefused
+from taskdash.model.instants import Instant
 from taskdash.store.elements import ESCAPE, Holds, HoldsFolded, OneOf, arguments
 from taskdash.store.tables import BINDING_KINDS, KEPT_KINDS
 
@@ -146,6 +147,12 @@ def next_pks(conn: Connection, table: Table, count: int) -> Sequence[int]:
     """Numbers for so many new rows, never given to anybody else."""
     drawn = f"SELECT nextval(pg_get_serial_sequence('{table.name}', 'pk')) FROM generate_series(1, %s)"  # noqa: S608  (a name of ours)
     return [row[0] for row in rows(conn, drawn, (count,))]
+
+
+def now(conn: Connection) -> Instant:
+    """The server's clock, to the microsecond; it moves within a transaction."""
+    found = rows(conn, "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::BIGINT * 1000")
+    return int(found[0][0])
 
 
 # the writer's transaction: each of these is one round trip

@@ -15,7 +15,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.pool import NullPool
 
+from taskdash.clock import SystemClock
 from taskdash.errors import RowRefused, StoreRefused
+from taskdash.model.instants import Instant
 from taskdash.store.elements import ESCAPE, Holds, HoldsFolded, OneOf, arguments
 from taskdash.store.tables import BINDING_KINDS, BY_PK, ID_INDEX, KEPT_KINDS
 
@@ -119,6 +121,12 @@ def next_pks(conn: Connection, table: Table, count: int) -> range:
     """Numbers for so many new rows, free as long as this transaction lasts: nobody else writes meanwhile."""
     first = rows(conn, f"SELECT coalesce(max(pk), 0) + 1 FROM {table.name}")[0][0]  # noqa: S608  (a name of ours)
     return range(first, first + count)
+
+
+def now(conn: Connection) -> Instant:
+    """The machine's clock: the store is a file of this machine."""
+    del conn
+    return SystemClock.wall_now()
 
 
 def checkpoint(conn: Connection) -> int:
