@@ -259,8 +259,8 @@ class App:
             raise StartRefused(f"cannot listen on {name} {address}: {reason}") from None
 
     def _say_ready(self) -> None:
-        where = " ".join(f"{name}={_shown(*address)}" for name, address in self._addresses.items())
-        print(f"taskdash ready {where}", file=sys.stderr, flush=True)  # noqa: T201  (SPEC 9)
+        where = [f"{name}={_shown(*address)}" for name, address in self._addresses.items()]
+        print(" ".join(["taskdash ready", *where]), file=sys.stderr, flush=True)  # noqa: T201  (SPEC 9)
 
     async def _first_admin(self) -> None:
         if not await self._db.read(accounts.is_empty):
