@@ -49,7 +49,7 @@ def store_path(settings: Settings) -> Path:
 @contextmanager
 def owned(settings: Settings) -> Iterator[None]:
     """The store, owned. Raises StartRefused that says the server must be stopped."""
-    with _stopped(), store_of(settings).owned():
+    with stopped(), store_of(settings).owned():
         yield
 
 
@@ -57,7 +57,7 @@ def owned(settings: Settings) -> Iterator[None]:
 def owned_directory(settings: Settings) -> Iterator[datadir.DataDir]:
     """As `owned`, the data directory of the embedded store."""
     store_path(settings)
-    with _stopped():
+    with stopped():
         directory = datadir.lock(settings.data_dir)
     try:
         yield directory
@@ -66,7 +66,8 @@ def owned_directory(settings: Settings) -> Iterator[datadir.DataDir]:
 
 
 @contextmanager
-def _stopped() -> Iterator[None]:
+def stopped() -> Iterator[None]:
+    """Says of a store that is in use what to do about it."""
     try:
         yield
     except StartRefused as refused:

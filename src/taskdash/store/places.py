@@ -4,13 +4,14 @@ Law: beyond `place_of`, nobody asks which of the two it is.
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Protocol
 
 from msgspec import Struct
 from sqlalchemy import Engine
 
+from taskdash.errors import StartRefused
 from taskdash.store import datadir, sqlite
 from taskdash.store.checkpoint import Checkpointer
 from taskdash.store.dialect import Dialect, named
@@ -40,11 +41,17 @@ class Place(Protocol):
     def open_readers(self) -> Engine:
         """For who reads."""
 
+    def open_unchanging(self) -> Engine:
+        """For who must not change a byte."""
+
     def a_keeper(self) -> Keeper:
         """What it needs beside the writer."""
 
     def owned(self, *, keep_reserve: bool = False) -> AbstractContextManager[None]:
         """Nobody else serves it meanwhile. Raises StartRefused that says who does."""
+
+    def unserved(self) -> AbstractContextManager[None]:
+        """Nobody serves it, and it stays as it is. Raises StartRefused that says who does."""
 
     def revision(self) -> str | None:
         """Its schema, None when it is still to be made. Changes nothing. Raises StartRefused."""
@@ -72,6 +79,10 @@ class File(Struct, frozen=True):
 
     open_readers = open_engine
 
+    def open_unchanging(self) -> Engine:
+        """For who must not change a byte."""
+        return sqlite.open_engine(self.path, read_only=True)
+
     def a_keeper(self) -> Checkpointer:
         """Keeps the WAL small."""
         return Checkpointer(self.path)
@@ -86,6 +97,12 @@ class File(Struct, frozen=True):
             yield
         finally:
             directory.release()
+
+    @contextmanager
+    def unserved(self) -> Iterator[None]:
+        """By the same lock, where there is one: a file that no server ever had, such as a backup, has none."""
+        with self.owned() if (self.path.parent / datadir.LOCK).exists() else nullcontext():
+            yield
 
     def revision(self) -> str | None:
         """Its schema."""
@@ -125,6 +142,8 @@ class Server(Struct, frozen=True):
 
         return postgres.open_engine(self.url, read_only=True)
 
+    open_unchanging = open_readers
+
     def a_keeper(self) -> Keeper:
         """The server keeps itself."""
         return _Nobody()
@@ -137,6 +156,15 @@ class Server(Struct, frozen=True):
 
         with on_server.owned(self.url):
             yield
+
+    @contextmanager
+    def unserved(self) -> Iterator[None]:
+        """By what instances tell of themselves."""
+        from taskdash.store.whole import reading, refuse_served
+
+        with reading(self) as conn:
+            refuse_served(conn, self)
+        yield
 
     def revision(self) -> str | None:
         """Its schema."""
@@ -162,3 +190,13 @@ class _Nobody:
 def place_of(db: str, data_dir: Path) -> Place:
     """By the settings `db` and `data_dir`."""
     return Server(db) if db else File(data_dir / datadir.DATABASE)
+
+
+def place_at(url: str) -> Place:
+    """By a url of either kind: `sqlite:PATH`, of a file or of a data directory, or `postgresql://…`. Raises StartRefused."""
+    if url.startswith(("postgresql:", "postgres:")):
+        return Server(url)
+    kind, _, path = url.partition(":")
+    if kind != "sqlite" or not path:
+        raise StartRefused(f"a store is sqlite:PATH or postgresql://…, not {kind}:…", 2)
+    return File(Path(path) / datadir.DATABASE if Path(path).is_dir() else Path(path))
