@@ -54,3 +54,22 @@ async def test_wrong_use_of_copy_is_one_sentence(tmp_path: Path) -> None:
     refused(
         await taskdash("db", "copy", f"--from=sqlite:{tmp_path}/none.db", f"--data-dir={tmp_path}"), 1, "there is no store at"
     )
+
+
+async def test_R163_a_database_is_backed_up_beside_its_server_and_restored_once_it_has_stopped(
+    empty: Server, tmp_path: Path
+) -> None:
+    at, file = f"--db={empty.url}", str(tmp_path / "b.dump")
+    refused(await taskdash("db", "backup", file, at), 1, f"there is no store at {empty}")
+    async with serving(tmp_path / "data", at) as server:
+        copied = await taskdash("db", "backup", file, at)
+        assert "bytes, checked; 0 services, 0 tasks, 1 events, 1 users; sha256 " in copied.output, copied
+        refused(await taskdash("db", "backup", file, at), 1, "exists already")
+        assert await server.stop() == 0
+    assert (
+        await taskdash("user", "add", "ssx", "--role=member", "--password-stdin", at, text="seven bright lanterns\n")
+    ).status == 0
+    restored = await taskdash("db", "restore", file, at)
+    assert restored.output.startswith(f"{file} is the store now; the old one is kept as {file}.before-restore-"), restored
+    assert "ssx" not in (await taskdash("user", "list", at)).output
+    assert (await taskdash("db", "check", at)).output == f"{empty} is good\n"

@@ -12,7 +12,8 @@ import pytest
 from taskdash.errors import StartRefused
 from taskdash.model.records import NewEvent
 from taskdash.store import datadir, events
-from taskdash.store.backup import backup, restore, sha256_path
+from taskdash.store.backup import backup, restore
+from taskdash.store.backup_files import sha256_path
 from taskdash.store.check import check
 from taskdash.store.database import Database
 from taskdash.store.migrations import runner
@@ -110,7 +111,7 @@ async def test_R163_a_restore_brings_back_that_moment_and_keeps_the_old_store(ow
     await filled(File(owned.database))
     copied = backup(owned.database, tmp_path / "b.db")
     change(owned.database, "DELETE FROM tasks")
-    kept = restore(owned, copied.path, NOW)
+    kept = restore(owned.database, copied.path, NOW)
     assert kept is not None
     with closing(sqlite3.connect(owned.database)) as conn:
         assert conn.execute("SELECT count(*) FROM tasks").fetchone() == (3,)
@@ -135,7 +136,7 @@ async def test_R21_the_wal_that_a_killed_server_left_goes_with_the_old_store_not
         left = {path: path.read_bytes() for path in (owned.database, owned.path / "taskdash.db-wal")}
     for path, content in left.items():
         path.write_bytes(content)
-    kept = restore(owned, copied.path, NOW)
+    kept = restore(owned.database, copied.path, NOW)
     assert kept
     for path, count in ((owned.database, 3), (kept, 0)):
         with closing(sqlite3.connect(path)) as conn:
@@ -153,7 +154,7 @@ async def test_R21_a_restore_that_is_killed_before_the_rename_leaves_the_old_sto
 
     monkeypatch.setattr(os, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
-        restore(owned, copied.path, NOW)
+        restore(owned.database, copied.path, NOW)
     with closing(sqlite3.connect(owned.database)) as conn:
         assert conn.execute("SELECT count(*) FROM tasks").fetchone() == (3,)
     assert check(File(owned.database)) == []
@@ -166,7 +167,7 @@ def test_R163_a_backup_that_was_changed_is_refused_and_nothing_changes(owned: da
     content[5000] ^= 1
     copied.path.write_bytes(content)
     with pytest.raises(StartRefused, match="is not what was backed up"):
-        restore(owned, copied.path, NOW)
+        restore(owned.database, copied.path, NOW)
     assert owned.database.read_bytes() == before
 
 
@@ -181,11 +182,11 @@ def test_R39_a_file_that_is_no_store_is_refused(owned: datadir.DataDir, tmp_path
         (tmp_path / "none", "cannot be used|no TaskDash"),
     ):
         with pytest.raises(StartRefused, match=reason):
-            restore(owned, path, NOW)
+            restore(owned.database, path, NOW)
     garbage = tmp_path / "garbage.db"
     garbage.write_bytes(os.urandom(10_000))
     with pytest.raises(StartRefused, match="SQLITE_NOTADB"):
-        restore(owned, garbage, NOW)
+        restore(owned.database, garbage, NOW)
 
 
 async def test_R38_check_names_a_damaged_page(owned: datadir.DataDir) -> None:

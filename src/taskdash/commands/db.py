@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 
 from taskdash.commands.options import a_parser, add_actions, add_store_options, settings_of
-from taskdash.commands.stores import owned, owned_directory, stopped, store_of, store_path
+from taskdash.commands.stores import now, owned, stopped, store_of
 from taskdash.errors import StartRefused
 from taskdash.settings.model import Settings
 from taskdash.store.places import place_at
@@ -36,31 +36,27 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _upgrade(settings: Settings, _options: argparse.Namespace) -> int:
-    from taskdash.store.migrations.steps import HEAD
+    from taskdash.store.migrations.steps import HEAD, is_done
 
     store = store_of(settings)
     with owned(settings):
         before = store.revision()
         store.upgrade()
-    print(f"{store}: schema {before or 'none'} -> {HEAD}" if before != HEAD else f"{store}: schema {before}, nothing to do")
+    print(f"{store}: schema {before}, nothing to do" if is_done(before) else f"{store}: schema {before or 'none'} -> {HEAD}")
     return 0
 
 
 def _backup(settings: Settings, options: argparse.Namespace) -> int:
-    from taskdash.store.backup import backup
-
-    copied = backup(store_path(settings), options.file)
+    copied = store_of(settings).backup(options.file)
     rows = ", ".join(f"{copied.rows.get(table, 0)} {table}" for table in ("services", "tasks", "events", "users"))
     print(f"{copied.path}: {copied.size_bytes} bytes, checked; {rows}; sha256 {copied.sha256}")
     return 0
 
 
 def _restore(settings: Settings, options: argparse.Namespace) -> int:
-    from taskdash.clock import SystemClock
-    from taskdash.store.backup import restore
-
-    with owned_directory(settings) as directory:
-        kept = restore(directory, options.file, SystemClock.wall_now())
+    store = store_of(settings)
+    with stopped():
+        kept = store.restore(options.file, now())
     print(f"{options.file} is the store now" + (f"; the old one is kept as {kept}" if kept else ""))
     return 0
 

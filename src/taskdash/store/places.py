@@ -12,7 +12,9 @@ from msgspec import Struct
 from sqlalchemy import Engine
 
 from taskdash.errors import StartRefused
+from taskdash.model.instants import Instant
 from taskdash.store import datadir, sqlite
+from taskdash.store.backup_files import Copied
 from taskdash.store.checkpoint import Checkpointer
 from taskdash.store.dialect import Dialect, named
 from taskdash.store.migrations import runner
@@ -58,6 +60,12 @@ class Place(Protocol):
 
     def upgrade(self) -> None:
         """Create it or bring it to this program's schema. Raises StartRefused."""
+
+    def backup(self, target: Path) -> Copied:
+        """Copy it into a new file. Raises StartRefused."""
+
+    def restore(self, source: Path, now: Instant) -> Path | None:
+        """Put a backup in its place; returns where the old store is kept, if there was one. Raises StartRefused."""
 
 
 class File(Struct, frozen=True):
@@ -112,6 +120,19 @@ class File(Struct, frozen=True):
         """Create it or bring it to this program's schema."""
         runner.upgrade(self.path)
 
+    def backup(self, target: Path) -> Copied:
+        """Copy it into a new file."""
+        from taskdash.store import backup
+
+        return backup.backup(self.path, target)
+
+    def restore(self, source: Path, now: Instant) -> Path | None:
+        """Put a backup in its place."""
+        from taskdash.store import backup
+
+        with self.owned():
+            return backup.restore(self.path, source, now)
+
 
 class Server(Struct, frozen=True):
     """A database of a PostgreSQL server, by its url."""
@@ -150,12 +171,9 @@ class Server(Struct, frozen=True):
 
     @contextmanager
     def owned(self, *, keep_reserve: bool = False) -> Iterator[None]:
-        """By a lock that ends with its connection: until instances share the work, one serves."""
+        """Nobody needs to own it: who serves it shares it (`store.leases`)."""
         del keep_reserve
-        from taskdash.store.migrations import on_server
-
-        with on_server.owned(self.url):
-            yield
+        yield
 
     @contextmanager
     def unserved(self) -> Iterator[None]:
@@ -177,6 +195,18 @@ class Server(Struct, frozen=True):
         from taskdash.store.migrations import on_server
 
         on_server.upgrade(self.url)
+
+    def backup(self, target: Path) -> Copied:
+        """Copy it into a new file."""
+        from taskdash.store import backup_postgres
+
+        return backup_postgres.backup(self, target)
+
+    def restore(self, source: Path, now: Instant) -> Path | None:
+        """Put a backup in its place."""
+        from taskdash.store import backup_postgres
+
+        return backup_postgres.restore(self, source, now)
 
 
 class _Nobody:

@@ -12,7 +12,7 @@ from sqlalchemy import Column, Connection, Select, Table
 
 from taskdash.errors import StartRefused
 from taskdash.store import instances
-from taskdash.store.migrations.steps import HEAD
+from taskdash.store.migrations.steps import HEAD, is_done
 from taskdash.store.places import Place
 
 _ROWS_AT_ONCE = 1_000
@@ -71,7 +71,7 @@ def reading(place: Place) -> Iterator[Connection]:
     found = place.revision()
     if found is None:
         raise StartRefused(f"there is no store at {place}")
-    if found < HEAD:
+    if not is_done(found):
         raise StartRefused(f"the store {place} has schema {found}; bring it to {HEAD} with `taskdash db upgrade`")
     with place.open_unchanging().connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         whole(conn).begin_reading(conn)
