@@ -265,7 +265,7 @@ def create_search(conn: Connection) -> None:
 def add_grams(conn: Connection, documents: Sequence[tuple[int, str]]) -> None:
     """Index (pk, tokens)."""
     if documents:
-        numbered = [(pk, _numbers(document.split())) for pk, document in documents]
+        numbered = [(pk, numbers(document.split())) for pk, document in documents]
         change_many(conn, "INSERT INTO task_grams (pk, grams) VALUES (%s, %s::INTEGER[])", numbered)
 
 
@@ -278,11 +278,11 @@ def remove_grams(conn: Connection, documents: Sequence[tuple[int, str]]) -> None
 def match_grams(conn: Connection, wanted: Sequence[str], limit: int) -> list[int]:
     """Pks that may hold all of `wanted`, at most `limit`, in no order."""
     query = "SELECT pk FROM task_grams WHERE grams @> %s::INTEGER[] LIMIT %s"
-    return [row[0] for row in rows(conn, query, (_numbers(wanted), limit))]
+    return [row[0] for row in rows(conn, query, (numbers(wanted), limit))]
 
 
-def _numbers(tokens: Sequence[str]) -> list[int]:
-    """A token's number, of 32 bits with a sign."""
+def numbers(tokens: Sequence[str]) -> list[int]:
+    """The numbers of tokens, of 32 bits with a sign."""
     return [number - (number >> 31 << 32) for number in (crc32(token.encode()) for token in tokens)]
 
 
