@@ -20,6 +20,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 from sqlalchemy import Connection
 
+from taskdash.actions import throttling
 from taskdash.clock import every
 from taskdash.errors import TaskDashError
 from taskdash.model.instants import seconds
@@ -30,12 +31,12 @@ from taskdash.web import openapi, problems
 from taskdash.web.auth import IDLE_S, PUBLIC, Identities, Identity, admit, identity_of
 from taskdash.web.bounds import BoundedHttp, Connections
 from taskdash.web.context import Web
+from taskdash.web.devices import Devices
 from taskdash.web.gate import Gate
 from taskdash.web.hasher import Hasher
 from taskdash.web.idempotence import Idempotence
 from taskdash.web.paths import Segments
 from taskdash.web.routes import routes
-from taskdash.web.throttle import Devices, Throttle
 
 BODY_BYTES = 1_048_576
 _KEPT_ALIVE_S = 60
@@ -64,7 +65,6 @@ def build(web: Web) -> tuple[ASGIApp, Litestar]:
     app.state.web = web
     app.state.identities = Identities()
     app.state.hasher = Hasher()
-    app.state.throttle = Throttle()
     app.state.devices = Devices(secrets.token_hex(32))
     app.state.openapi = openapi.document(handlers, web.version)
     return Gate(Segments(Idempotence(app, web)), web.hosts, web.trusted_proxies), app
@@ -182,6 +182,7 @@ class HttpServer:
 
         def purge(conn: Connection) -> None:
             idempotency.purge(conn, now)
+            throttling.forget_old(conn)
             accounts.purge_sessions(conn, now - seconds(IDLE_S), now)
 
         with contextlib.suppress(TaskDashError):

@@ -15,17 +15,19 @@ from sqlalchemy import Connection
 
 from taskdash import telemetry
 from taskdash.actions import accounts as account_actions
+from taskdash.actions import throttling
 from taskdash.errors import Forbidden, Unauthorized
 from taskdash.model.fields import safe_text
 from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import NewEvent, Session, User
 from taskdash.rules import secrets as forms
 from taskdash.rules.passwords import check_password
+from taskdash.rules.throttle import Caller
 from taskdash.store import accounts, events
 from taskdash.web import auth, hasher
 from taskdash.web.auth import Identity
 from taskdash.web.context import Web
-from taskdash.web.throttle import Caller, Devices, Throttle
+from taskdash.web.devices import Devices
 
 DEVICE_COOKIE = "taskdash-device"
 MOST_SESSIONS = 10
@@ -44,17 +46,19 @@ class SignedIn(Struct, frozen=True):
 async def sign_in(request: AnyRequest, web: Web, name: str, password: str) -> SignedIn:
     """A session for who knows the password. Raises Unauthorized, TooMany, Busy or Forbidden."""
     _check_way(request, web)
-    throttle: Throttle = request.app.state.throttle
     devices: Devices = request.app.state.devices
     device = devices.of(name, request.cookies.get(DEVICE_COOKIE, ""))
     caller = Caller(name[:256], auth.address_of(request), device)
-    if turn_s := throttle.begin(caller, web.clock.now()):
+    if turn_s := await throttling.begin(web.db, caller):
         await web.clock.sleep(turn_s)
     user = await _verified(request, web, name, password)
-    now = web.clock.now()
-    throttle.succeeded(caller)
-    cookie = secrets.token_urlsafe(32)
-    session = await web.db.write(lambda conn: _begin(conn, user, cookie, request, now))
+    now, cookie = web.clock.now(), secrets.token_urlsafe(32)
+
+    def begin(conn: Connection) -> Session:
+        throttling.succeeded(conn, caller)
+        return _begin(conn, user, cookie, request, now)
+
+    session = await web.db.write(begin)
     telemetry.sign_ins.labels("ok").inc()
     if hasher.is_outdated(user.password_hash):
         await _rehash(request, web, user, password)
@@ -169,13 +173,13 @@ async def change_password(request: AnyRequest, web: Web, identity: Identity, old
     user, was = identity.user, identity.session
     check_password(new, user.name, field="new")
     caller = Caller(user.name, auth.address_of(request), f"session {was.id if was else ''}")
-    request.app.state.throttle.begin(caller, web.clock.now())
+    await throttling.begin(web.db, caller)
     if not await request.app.state.hasher.verify(user.password_hash, old):
         raise Forbidden("the old password is wrong", field="old")
-    request.app.state.throttle.succeeded(caller)
     stored, cookie, now = await request.app.state.hasher.hash(new), secrets.token_urlsafe(32), web.clock.now()
 
     def change(conn: Connection) -> None:
+        throttling.succeeded(conn, caller)
         account_actions.change_password(conn, identity.actor, user.name, stored, now)
         if was:
             accounts.add_session(conn, _new_session(user, request, now, was.csrf_token), forms.digest(cookie))
