@@ -38,6 +38,8 @@ class Web(Struct, kw_only=True):
     is_loopback: bool = True
     """The listener is on loopback, so plain http is good enough to sign in."""
     insecure: bool = False
+    instance: str = ""
+    """By which the other instances on this store know this one; empty when it is alone."""
     version: str = ""
     started_at: Instant = 0
     settings: tuple[Shown, ...] = ()

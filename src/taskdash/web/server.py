@@ -40,7 +40,7 @@ from taskdash.web.routes import routes
 
 BODY_BYTES = 1_048_576
 _KEPT_ALIVE_S = 60
-_NOTE_EVERY_S, _PURGE_EVERY_S = 30.0, 3_600.0
+_NOTE_EVERY_S, _PURGE_EVERY_S, _SETTLE_EVERY_S = 30.0, 3_600.0, 1.0
 _KNOWN_ACTIONS = {PUBLIC, "ingest", *NEEDS}
 
 
@@ -67,7 +67,8 @@ def build(web: Web) -> tuple[ASGIApp, Litestar]:
     app.state.hasher = Hasher()
     app.state.devices = Devices(secrets.token_hex(32))
     app.state.openapi = openapi.document(handlers, web.version)
-    return Gate(Segments(Idempotence(app, web)), web.hosts, web.trusted_proxies), app
+    app.state.once = Idempotence(app, web)
+    return Gate(Segments(app.state.once), web.hosts, web.trusted_proxies), app
 
 
 def _quietly(*arguments: Any, **options: Any) -> Litestar:
@@ -149,9 +150,11 @@ class HttpServer:
         chores = [
             asyncio.create_task(every(clock, _NOTE_EVERY_S, self._note_use)),
             asyncio.create_task(every(clock, _PURGE_EVERY_S, self._purge)),
+            asyncio.create_task(every(clock, _SETTLE_EVERY_S, self.app.state.once.settle_left)),
         ]
         try:
             await self._server.serve(sockets=[self._socket] if self._socket else None)
+            await self.app.state.once.settle_left()
         finally:
             for chore in chores:
                 chore.cancel()
