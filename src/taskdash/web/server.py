@@ -166,12 +166,9 @@ class HttpServer:
         self._server.should_exit = True
 
     async def _device_key(self) -> str:
-        """What signs device cookies, kept in the store so that browsers stay known over a restart."""
-        db, new = self._web.db, secrets.token_hex(32)
-        known = await db.read(lambda conn: accounts.secret(conn, "device"))
-        if known is None:
-            await db.write(lambda conn: accounts.keep_secret(conn, "device", new))
-        return known or new
+        """What signs device cookies: one for all instances on the store, so that browsers stay known wherever they come."""
+        new = secrets.token_hex(32)
+        return await self._web.db.write(lambda conn: accounts.secret(conn, "device", new))
 
     async def _note_use(self) -> None:
         """Write down when sessions and tokens were last used, not at each request."""

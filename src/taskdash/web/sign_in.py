@@ -93,9 +93,7 @@ def _device_cookie(request: AnyRequest, value: str) -> Cookie:
 
 
 def _begin(conn: Connection, user: User, cookie: str, request: AnyRequest, now: Instant) -> Session:
-    fresh = accounts.user(conn, user.name)
-    if fresh is None or fresh.disabled or fresh.password_hash != user.password_hash:
-        raise Unauthorized("the account changed meanwhile; try again")
+    fresh = _unchanged(conn, user)
     for old in accounts.sessions_of(conn, user.name)[MOST_SESSIONS - 1 :]:
         accounts.end_session(conn, old.id)
     session = _new_session(user, request, now)
@@ -103,6 +101,14 @@ def _begin(conn: Connection, user: User, cookie: str, request: AnyRequest, now: 
     accounts.save_user(conn, msgspec.structs.replace(fresh, last_sign_in_at=now))
     events.append(conn, [_told("session.began", user.name, session.address, now)])
     return session
+
+
+def _unchanged(conn: Connection, user: User) -> User:
+    """The account as it is now: its password is still the one that was checked. Raises Unauthorized."""
+    fresh = accounts.user(conn, user.name)
+    if fresh is None or fresh.disabled or fresh.password_hash != user.password_hash:
+        raise Unauthorized("the account changed meanwhile; try again")
+    return fresh
 
 
 def _new_session(user: User, request: AnyRequest, now: Instant, csrf_token: str = "") -> Session:
@@ -168,7 +174,7 @@ async def end_session(request: AnyRequest, web: Web, identity: Identity, session
 async def change_password(request: AnyRequest, web: Web, identity: Identity, old: str, new: str) -> list[Cookie]:
     """Check the old password, set the new one; every session ends, and who changed it by a browser gets a new cookie.
 
-    Raises Forbidden, TooMany, Busy or BadField.
+    Raises Forbidden, TooMany, Busy, BadField, or Unauthorized when another set one meanwhile, here or at another instance.
     """
     user, was = identity.user, identity.session
     check_password(new, user.name, field="new")
@@ -179,6 +185,7 @@ async def change_password(request: AnyRequest, web: Web, identity: Identity, old
     stored, cookie, now = await request.app.state.hasher.hash(new), secrets.token_urlsafe(32), web.clock.now()
 
     def change(conn: Connection) -> None:
+        _unchanged(conn, user)
         throttling.succeeded(conn, caller)
         account_actions.change_password(conn, identity.actor, user.name, stored, now)
         if was:
