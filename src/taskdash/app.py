@@ -213,6 +213,8 @@ class App:
             trusted_proxies=http.trusted_proxies,
             is_loopback=http.listen.is_loopback,
             insecure=self._settings.insecure,
+            instance=self._fleet.id,
+            others=lambda: self._fleet.others,
             version=version("taskdash"),
             started_at=self._clock.now(),
             settings=shown(self._settings),

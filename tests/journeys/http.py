@@ -108,10 +108,10 @@ class Site(Struct, kw_only=True):
 
 
 @asynccontextmanager
-async def a_site(where: Path | Place, clock: Clock | None = None, **settings: Any) -> AsyncIterator[Site]:
+async def a_site(where: Path | Place | Database, clock: Clock | None = None, **settings: Any) -> AsyncIterator[Site]:
     """The web, listening on a free port of loopback; `settings` are fields of `Web`."""
     clock = clock or SystemClock()
-    db = Database(a_place(where))
+    db = where if isinstance(where, Database) else Database(a_place(where))
     db.start()
     feed = Feed(db)
     db.on_commit = feed.wake

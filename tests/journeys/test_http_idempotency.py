@@ -9,11 +9,14 @@ from sqlalchemy import select
 
 from taskdash.clock import ManualClock
 from taskdash.errors import StoreRefused
-from taskdash.store import accounts, events, idempotency, tasks
+from taskdash.rules.fleet import Report
+from taskdash.store import accounts, events, idempotency, instances, tasks
+from taskdash.store.idempotency import Run
 from taskdash.store.places import Place
 from taskdash.store.tables import idempotency as kept
 from tests.journeys.http import PASSWORD, Person, Site, a_site
-from tests.support import a_task, everything
+from tests.postgres import Cluster
+from tests.support import a_task, eventually, everything
 
 VIEW = {"name": "mine", "query": "status=failed"}
 
@@ -157,9 +160,9 @@ async def test_a_key_holds_for_24_hours(place: Place) -> None:
 
 async def test_after_a_restart_nothing_still_runs(site: Site) -> None:
     for _start in range(2):
-        begun = await site.db.write(lambda conn: idempotency.begin(conn, "name", "digest", 1, runs=False))
+        begun = await site.db.write(lambda conn: idempotency.begin(conn, Run("name", "", 1), "digest", runs=False))
         assert begun is None
-    assert await site.db.write(lambda conn: idempotency.begin(conn, "name", "digest", 2, runs=True)) is not None
+    assert await site.db.write(lambda conn: idempotency.begin(conn, Run("name", "", 2), "digest", runs=True)) is not None
 
 
 class Refusing:
@@ -215,16 +218,36 @@ async def test_R33_a_key_whose_beginning_was_stored_although_it_was_refused_is_f
     assert await _views(ada) == 1
 
 
-async def test_an_answer_that_the_store_refused_is_stored_with_the_next_one(
+async def test_an_answer_that_the_store_refused_is_stored_soon_although_nobody_comes_for_it(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ada = await site.person("ada")
     Refusing(site, monkeypatch).arm(3)
     assert (await _post(ada, "/views", VIEW, "k1"))[0] == 201
-    unfinished = select(kept.c.key).where(kept.c.status.is_(None))
-    assert len(await site.db.read(lambda conn: conn.execute(unfinished).all())) == 1
-    await _post(ada, "/views", VIEW, "k2")
-    assert await site.db.read(lambda conn: conn.execute(unfinished).all()) == []
+    finished = select(kept.c.key).where(kept.c.status == 201)
+    await eventually(lambda: site.db.read(lambda conn: conn.execute(finished).all()))
+
+
+async def test_the_other_instance_answers_soon_what_the_store_refused_to_keep(
+    server: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with server.fresh() as place:
+        async with a_site(place, instance="a") as site, a_site(place, instance="b") as other:
+            await site.db.write(lambda conn: [instances.tell(conn, name, Report()) for name in "ab"])
+            ada = await site.person("ada")
+            at_other = await other.again("ada")
+            Refusing(site, monkeypatch).arm(3)
+            first, told = await _post(ada, "/views", VIEW, "k1"), set()
+
+            async def is_answered() -> bool:
+                answer = await _post(at_other, "/views", VIEW, "k1")
+                told.add(answer[0])
+                return answer == first
+
+            await eventually(is_answered)
+            assert first[0] == 201
+            assert told <= {201, 409}
+            assert await _views(ada) == 1
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256])
