@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-READY = re.compile(r"^taskdash ready (.*)$")
+READY = re.compile(r"^taskdash ready ?(.*)$")
 
 
 class Serving:
@@ -24,6 +24,7 @@ class Serving:
         self.errors: list[str] = []
         self.addresses: dict[str, tuple[str, int]] = {}
         self.admin = ""
+        self._is_ready = False
         self._ready = asyncio.Event()
         self._readers = [
             asyncio.create_task(self._read(process.stdout, self.output, self._of_output)),
@@ -46,12 +47,13 @@ class Serving:
                 name, _, address = part.partition("=")
                 host, _, port = address.rpartition(":")
                 self.addresses[name] = (host, int(port))
+            self._is_ready = True
             self._ready.set()
 
     async def ready(self, deadline_s: float = 20.0) -> "Serving":
         """Wait for the ready line."""
         await asyncio.wait_for(self._ready.wait(), deadline_s)
-        if not self.addresses:
+        if not self._is_ready:
             raise AssertionError(f"serve ended: {self.errors}")
         return self
 

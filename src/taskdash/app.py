@@ -1,7 +1,8 @@
 """Composition root: everything is built here, in plain sight, and nowhere else (DESIGN law 6).
 
-Order: own the data directory, open the store, build the parts, listen, say `taskdash ready`, run until a signal, drain in
-reverse order. A listener that cannot have its address stops the start with one sentence.
+Order: own the data directory, open the store, build the parts of this process's roles, join the other instances, listen, say
+`taskdash ready`, run until a signal, drain in reverse order. A listener that cannot have its address stops the start with one
+sentence.
 """
 
 import asyncio
@@ -36,9 +37,13 @@ from taskdash.feed import Feed
 from taskdash.health import Inputs, Parts
 from taskdash.ingest.inbox import Inbox
 from taskdash.ingest.inputs import Cluster, Embedded
-from taskdash.model.records import SYSTEM, Message, User
+from taskdash.instance import Alone, Fleet, Instance
+from taskdash.model.instants import Instant
+from taskdash.model.records import Message, User
 from taskdash.monitor.ticker import Chore, Ticker
+from taskdash.monitor.together import heard
 from taskdash.rules.deadlines import Limits
+from taskdash.rules.sharing import MONITOR
 from taskdash.settings.model import Settings
 from taskdash.settings.shown import shown
 from taskdash.settings.values import Address
@@ -52,6 +57,8 @@ from taskdash.web.hasher import hash_now
 from taskdash.web.server import HttpServer
 
 DRAIN_S = 8.0
+ASKINGS_OF_ONE = 2
+"""A service may be asked by GET and then by POST."""
 _HISTORY_PAGE = 5_000
 
 
@@ -116,18 +123,28 @@ class App:
         self._limits = limits_of(settings)
         self._zone = ZoneInfo(settings.time_zone)
         self._topics = Topics(services=settings.nsq.services_topic, heartbeats=settings.nsq.heartbeats_topic)
+        self._fleet = self._a_fleet()
         self._feed = Feed(db)
         self._died: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         kind = Cluster if settings.is_cluster else Embedded
         self._input = kind(settings, self._an_inbox, self._clock, self._inputs, self._parts)
         self._tcp = self._a_tcp_server()
-        self._collector = collector_of(settings, db, self._clock, self._parts, self._zone, self._own_addresses)
+        self._collector = collector_of(settings, db, self._clock, self._parts, self._zone, self._own_addresses, self._fleet)
         self._ticker = self._a_ticker()
         self._web = self._a_web()
         self._http = HttpServer(self._web)
         self._addresses: dict[str, tuple[str, int]] = {}
 
     # building
+
+    def _a_fleet(self) -> Alone | Instance:
+        if not self._db.place.is_shared:
+            return Alone(self._db, self._clock)
+        longest_s = ASKINGS_OF_ONE * self._settings.collect.timeout
+        return Instance(self._db, self._clock, self._settings.roles, partial(heard, self._inputs), longest_s)
+
+    def _has(self, role: str) -> bool:
+        return role in self._settings.roles
 
     def _an_inbox(self, window_s: float) -> Inbox:
         async def store(messages: Sequence[Message]) -> object:
@@ -136,17 +153,17 @@ class App:
         return Inbox(store, self._clock, window_s=window_s)
 
     def _a_tcp_server(self) -> TcpServer:
-        tcp = self._settings.tcp
+        tcp, instance = self._settings.tcp, self._fleet.id
 
         async def apply(batch: Sequence[TaskRequest]) -> Sequence[TaskDashError | None]:
-            return await task_actions.apply_batch(self._db, batch, self._clock.now(), zone=self._zone)
+            return await task_actions.apply_batch(self._db, batch, self._clock.now(), zone=self._zone, instance=instance)
 
         async def lost(peer: str, ids: Sequence[str]) -> None:
-            await task_actions.lost_connection(self._db, peer, ids, self._clock.now())
+            await task_actions.lost_connection(self._db, peer, ids, self._clock.now(), instance=instance)
 
         return TcpServer(
             apply=apply,
-            vouch=partial(task_actions.vouch, self._db),
+            vouch=partial(task_actions.vouch, self._db, instance=instance),
             read=self._db.read,
             lost=lost,
             clock=self._clock,
@@ -162,19 +179,24 @@ class App:
 
     def _a_ticker(self) -> Ticker:
         keep_gone, keep_events = self._settings.tasks.keep_gone, self._settings.events.keep
-        db = self._db
+        db = self._fleet.fenced([MONITOR])
 
         async def purge_history(now: int) -> int:
             before = now - round(keep_events * 1e9)
             return await db.write(lambda conn: events.purge(conn, before, _HISTORY_PAGE))
 
+        async def lose_orphans(now: Instant) -> int:
+            return await task_actions.lose_orphans(db, now, [self._fleet.id, *(one.id for one in self._fleet.others)])
+
         chores = [
+            Chore("lose orphans", lose_orphans),
             Chore("end shifts", lambda now: schedules.end_shifts(db, now)),
             Chore("move schedules", lambda now: schedules.move(db, now, self._zone)),
             Chore("purge gone tasks", lambda now: schedules.purge_gone(db, now, keep_gone), every_s=60.0),
             Chore("purge history", purge_history, every_s=3_600.0, page=_HISTORY_PAGE),
         ]
-        return Ticker(db, self._clock, self._inputs, self._parts, self._collector.probe, self._limits, chores)
+        probe = self._collector.probe
+        return Ticker(self._db, self._clock, self._inputs, self._parts, probe, self._limits, chores, self._fleet)
 
     def _a_web(self) -> Web:
         http = self._settings.http
@@ -209,15 +231,25 @@ class App:
         self._db.on_refused = partial(self._parts.report, "store")
         self._db.on_death = self._on_death
         self._parts.report("store")
-        await task_actions.lose_all(self._db, self._clock.now())
-        self._inputs.report("http", healthy=True)
-        await self._listen("http", self._settings.http.listen, self._http.listen)
-        await self._listen("tcp", self._settings.tcp.listen, self._tcp.start)
-        for name, address, listen in self._input.listeners():
+        await self._join()
+        if self._has("web"):
+            self._inputs.report("http", healthy=True)
+            await self._listen("http", self._settings.http.listen, self._http.listen)
+        if self._has("tcp"):
+            await self._listen("tcp", self._settings.tcp.listen, self._tcp.start)
+        for name, address, listen in self._input.listeners() if self._has("ingest") else ():
             await self._listen(name, address, listen)
         await self._first_admin()  # once the start can no longer be refused: its password is told once
         self._web.addresses.update({name: _shown(*where) for name, where in self._addresses.items()})
         self._say_ready()
+
+    async def _join(self) -> None:
+        """Alone, no connection of the time before is left; of others, the one that leads finds out who is gone."""
+        if isinstance(self._fleet, Instance):
+            await self._fleet.join()
+        else:
+            while await task_actions.lose_orphans(self._db, self._clock.now()):
+                continue
 
     async def _listen(self, name: str, address: Address, listen: Callable[[str, int], Awaitable[tuple[str, int]]]) -> None:
         try:
@@ -227,8 +259,8 @@ class App:
             raise StartRefused(f"cannot listen on {name} {address}: {reason}") from None
 
     def _say_ready(self) -> None:
-        where = " ".join(f"{name}={_shown(*address)}" for name, address in self._addresses.items())
-        print(f"taskdash ready {where}", file=sys.stderr, flush=True)  # noqa: T201  (SPEC 9)
+        where = [f"{name}={_shown(*address)}" for name, address in self._addresses.items()]
+        print(" ".join(["taskdash ready", *where]), file=sys.stderr, flush=True)  # noqa: T201  (SPEC 9)
 
     async def _first_admin(self) -> None:
         if not await self._db.read(accounts.is_empty):
@@ -236,37 +268,53 @@ class App:
         password = secrets.token_urlsafe(16)
         stored = await asyncio.to_thread(hash_now, password)
         admin = User(name="admin", role="admin", password_hash=stored, must_change=True)
-        await self._db.write(lambda conn: account_actions.add_user(conn, SYSTEM, admin, self._clock.now()))
-        print(f"sign-in: admin {password}", flush=True)  # noqa: T201  (SPEC 9, RELIABILITY R154: here and nowhere else)
+        if await self._db.write(lambda conn: account_actions.add_first(conn, admin, self._clock.now())):
+            print(f"sign-in: admin {password}", flush=True)  # noqa: T201  (SPEC 9, RELIABILITY R154: here and nowhere else)
 
     async def discard(self) -> None:
         """End what was built, after a start that was refused."""
         await self._collector.close()
+        await self._leave()
+
+    async def _leave(self) -> None:
+        if isinstance(self._fleet, Instance):
+            await self._fleet.leave()
+
+    def _runs(self) -> Sequence[Callable[[], Awaitable[Any]]]:
+        """What runs as long as the process, by its roles."""
+        by_role: dict[str, Sequence[Callable[[], Awaitable[Any]]]] = {
+            "tcp": [self._tcp.run],
+            "monitor": [self._ticker.run],
+            "collector": [self._collector.run],
+            "ingest": self._input.runs(),
+        }
+        shared = [self._fleet.run] if isinstance(self._fleet, Instance) else []
+        return [self._feed.run, *shared, *(run for role, runs in by_role.items() if self._has(role) for run in runs)]
 
     async def run_until(self, stop: asyncio.Event) -> None:
         """Serve; then drain: the entrances first, the store when nothing can come any more. Raises what a part died of."""
-        runs = [self._feed.run, self._tcp.run, self._ticker.run, self._collector.run, *self._input.runs()]
-        tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(run()) for run in runs]
-        http = asyncio.ensure_future(self._http.run())
+        tasks: list[asyncio.Future[Any]] = [asyncio.ensure_future(run()) for run in self._runs()]
+        http = [asyncio.ensure_future(self._http.run())] if self._has("web") else []
         stopping = asyncio.ensure_future(stop.wait())
         try:
-            ends: list[asyncio.Future[Any]] = [self._died, http, *tasks]
+            ends: list[asyncio.Future[Any]] = [self._died, *http, *tasks]
             await asyncio.wait([stopping, *ends], return_when=asyncio.FIRST_COMPLETED)
             failed = [end for end in ends if end.done()]
             if not failed:
                 await self._drain(http)
         finally:
             stopping.cancel()
-            for run in (*tasks, http):
+            for run in (*tasks, *http):
                 run.cancel()
-            await asyncio.gather(*tasks, http, return_exceptions=True)
+            await asyncio.gather(*tasks, *http, return_exceptions=True)
+            await self._leave()
         if failed:
             raise StartRefused(f"TaskDash ended: {_why(failed[0])}")
 
-    async def _drain(self, http: "asyncio.Future[None]") -> None:
+    async def _drain(self, http: "Sequence[asyncio.Future[None]]") -> None:
         await asyncio.gather(self._input.drain(DRAIN_S), self._tcp.drain(DRAIN_S / 2), self._http.drain())
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(http), DRAIN_S)
+            await asyncio.wait_for(asyncio.gather(*map(asyncio.shield, http)), DRAIN_S)
 
     def _on_death(self, error: BaseException) -> None:
         if not self._died.done():
@@ -299,7 +347,13 @@ def limits_of(settings: Settings) -> Limits:
 
 
 def collector_of(
-    settings: Settings, db: Database, clock: Clock, parts: Parts, zone: tzinfo, own: Callable[[], Sequence[tuple[str, int]]]
+    settings: Settings,
+    db: Database,
+    clock: Clock,
+    parts: Parts,
+    zone: tzinfo,
+    own: Callable[[], Sequence[tuple[str, int]]],
+    fleet: Fleet,
 ) -> Sweep:
     """The collector with its guard: loopback may be asked while every listener that programs reach is on loopback (R171)."""
     collect = settings.collect
@@ -313,4 +367,4 @@ def collector_of(
         most_tasks=collect.max_tasks,
     )
     limits = SweepLimits(at_once=collect.concurrency, an_origin=collect.per_origin)
-    return Sweep(db, clock, Fetcher(guard, clock, bounds), parts, zone, limits)
+    return Sweep(db, clock, Fetcher(guard, clock, bounds), parts, zone, limits, fleet)

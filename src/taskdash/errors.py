@@ -107,6 +107,12 @@ class OutcomeUnknown(StoreRefused):
     title = "Nobody knows whether it was kept"
 
 
+class LeaseLost(TaskDashError):
+    """Another instance has taken over what this one was doing; nothing was kept."""
+
+    status, title = 503, "Done by another instance"
+
+
 class StartRefused(Exception):
     """`taskdash` cannot start: one sentence that names the setting, path or address. Exit status in `code` (SPEC 9)."""
 

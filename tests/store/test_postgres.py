@@ -95,8 +95,8 @@ async def test_R32_a_commit_that_was_cut_is_neither_a_success_nor_a_refusal(
 
     commit = postgres.commit
 
-    def cut(conn: Connection) -> None:
-        commit(conn)
+    def cut(conn: Connection, *, told: bool = False) -> None:
+        commit(conn, told=told)
         postgres.rows(conn, "SELECT pg_terminate_backend(pg_backend_pid())")
 
     with server.fresh() as place:
@@ -154,14 +154,6 @@ def test_R39_a_database_of_another_program_is_refused_and_not_touched(server: Cl
             other.execute("CREATE TABLE notes (text text)")
         with pytest.raises(StartRefused, match="another program"):
             place.upgrade()
-
-
-def test_a_second_server_on_one_database_is_refused(server: Cluster) -> None:
-    with server.fresh() as place:
-        with place.owned(), pytest.raises(StartRefused, match="in use by another taskdash"), place.owned():
-            pass
-        with place.owned():
-            pass
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from taskdash.errors import BadField, Conflict, Forbidden, NotFound
 from taskdash.model import fields
 from taskdash.model.instants import Instant, seconds, to_rfc3339_or_none
-from taskdash.model.records import Actor, NewEvent, Role, Scope, Token, User
+from taskdash.model.records import SYSTEM, Actor, NewEvent, Role, Scope, Token, User
 from taskdash.rules import roles
 from taskdash.rules import secrets as forms
 from taskdash.store import accounts, events
@@ -58,6 +58,14 @@ def add_user(conn: Connection, actor: Actor, new: User, now: Instant, *, make_gr
     after = {"role": made.role, "groups": list(made.groups)}
     events.append(conn, [_event(actor, "user.added", "user", made.name, now, after=after)])
     return made
+
+
+def add_first(conn: Connection, admin: User, now: Instant) -> bool:
+    """The first account; False when somebody, perhaps another instance, was first."""
+    if not accounts.is_empty(conn):
+        return False
+    add_user(conn, SYSTEM, admin, now)
+    return True
 
 
 def change_user(conn: Connection, actor: Actor, name: str, change: UserChange, now: Instant) -> User:

@@ -17,7 +17,7 @@ from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Service, TaskFields
 from taskdash.rules import reconcile
 from taskdash.store import collected, events, services, tasks
-from taskdash.store.database import Database
+from taskdash.store.database import Store
 from taskdash.store.rows import to_json
 from taskdash.wire.metadata import Answer
 
@@ -37,7 +37,7 @@ class Result(Struct, frozen=True):
     at: Instant
 
 
-async def apply(db: Database, result: Result, zone: tzinfo) -> None:
+async def apply(db: Store, result: Result, zone: tzinfo) -> None:
     """Store the tasks of a good, changed answer, and the result on the service. Raises StoreRefused."""
     if not result.answer.ok or result.answer.is_unchanged:
         await note(db, [result])
@@ -118,7 +118,7 @@ def _steps(found: Sequence[TaskFields]) -> Iterator[Sequence[TaskFields]]:
         yield found[start : start + STEP]
 
 
-async def note(db: Database, results: Sequence[Result]) -> None:
+async def note(db: Store, results: Sequence[Result]) -> None:
     """Failed and unchanged askings, on their services: one transaction, one statement a kind. Raises StoreRefused."""
 
     def change(conn: Connection) -> None:

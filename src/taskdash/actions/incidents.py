@@ -16,17 +16,17 @@ from taskdash.rules.deadlines import Limits
 from taskdash.rules.incidents import Condition
 from taskdash.store import dead_letters, events
 from taskdash.store import incidents as stored
-from taskdash.store.database import Database
+from taskdash.store.database import Store
 
 OF_SERVICES = ("down", "flapping")
 
 
-async def opened(db: Database) -> list[Incident]:
+async def opened(db: Store) -> list[Incident]:
     """All that are not resolved."""
     return await db.read(stored.opened)
 
 
-async def keep(db: Database, kinds: Collection[str], wrong: Sequence[Condition], now: Instant, limits: Limits) -> None:
+async def keep(db: Store, kinds: Collection[str], wrong: Sequence[Condition], now: Instant, limits: Limits) -> None:
     """Open what is wrong, resolve what is not any more, for these kinds. Writes only when something changed."""
 
     def decide(conn: Connection) -> incidents.Outcome:
@@ -35,7 +35,7 @@ async def keep(db: Database, kinds: Collection[str], wrong: Sequence[Condition],
     await _write_if_needed(db, decide)
 
 
-async def settle(db: Database, now: Instant) -> None:
+async def settle(db: Store, now: Instant) -> None:
     """Resolve those of services that are well again."""
 
     def decide(conn: Connection) -> incidents.Outcome:
@@ -46,7 +46,7 @@ async def settle(db: Database, now: Instant) -> None:
     await _write_if_needed(db, decide)
 
 
-async def remind(db: Database, now: Instant, limits: Limits) -> list[Incident]:
+async def remind(db: Store, now: Instant, limits: Limits) -> list[Incident]:
     """Those that nobody acknowledged and whose reminder is due, with the next reminder ahead."""
 
     def decide(conn: Connection) -> incidents.Outcome:
@@ -56,7 +56,7 @@ async def remind(db: Database, now: Instant, limits: Limits) -> list[Incident]:
     return await _write_if_needed(db, decide)
 
 
-async def _write_if_needed(db: Database, decide: Callable[[Connection], incidents.Outcome]) -> list[Incident]:
+async def _write_if_needed(db: Store, decide: Callable[[Connection], incidents.Outcome]) -> list[Incident]:
     """Look first without a transaction: nearly always there is nothing to write."""
 
     def change(conn: Connection) -> list[Incident]:
@@ -69,7 +69,7 @@ async def _write_if_needed(db: Database, decide: Callable[[Connection], incident
     return await db.write(change) if changed else []
 
 
-async def acknowledge(db: Database, actor: Actor, incident_id: str, now: Instant) -> Incident:
+async def acknowledge(db: Store, actor: Actor, incident_id: str, now: Instant) -> Incident:
     """Say that the actor looks after it; again: nothing changes. Raises Forbidden, NotFound."""
     if sentence := roles.refusal(actor, "acknowledge"):
         raise Forbidden(sentence)
@@ -87,7 +87,7 @@ async def acknowledge(db: Database, actor: Actor, incident_id: str, now: Instant
     return await db.write(change)
 
 
-async def found_in_store(db: Database, now: Instant, limits: Limits) -> list[Condition]:
+async def found_in_store(db: Store, now: Instant, limits: Limits) -> list[Condition]:
     """What the tables tell is wrong: collections, clashes, dead letters."""
 
     def look(conn: Connection) -> list[Condition]:

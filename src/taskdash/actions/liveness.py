@@ -21,7 +21,7 @@ from taskdash.rules.incidents import Change, after_changes
 from taskdash.rules.liveness import UrlAnswer
 from taskdash.rules.sight import URLS, Crowd, Sight, Source
 from taskdash.store import events, incidents, services, silence
-from taskdash.store.database import Database
+from taskdash.store.database import Store
 
 PAGE = 1_000
 BAD_ROW_WAITS_S = 60.0
@@ -58,7 +58,7 @@ class Ticked(Struct, frozen=True):
         return self.judged >= PAGE
 
 
-async def tick(db: Database, now: Instant, sight: Sight, answers: Answers, limits: Limits = _DEFAULTS) -> Ticked:
+async def tick(db: Store, now: Instant, sight: Sight, answers: Answers, limits: Limits = _DEFAULTS) -> Ticked:
     """Judge the services whose stored deadline has passed, oldest first, at most a page of them."""
     if not await db.read(lambda conn: silence.is_any_due(conn, now)):
         return Ticked()
@@ -163,7 +163,7 @@ def _open_incidents(conn: Connection, changes: Sequence[Change], limits: Limits)
     events.append(conn, new)
 
 
-async def pause(db: Database, actor: Actor, service_id: str, reason: str, until: Instant | None, now: Instant) -> Service:
+async def pause(db: Store, actor: Actor, service_id: str, reason: str, until: Instant | None, now: Instant) -> Service:
     """Mute a service, with a reason and, if wanted, an end. Raises BadField, Forbidden, NotFound."""
     fields.check_short(reason, "reason")
     if not reason.strip():
@@ -173,18 +173,18 @@ async def pause(db: Database, actor: Actor, service_id: str, reason: str, until:
     return await _operate(db, actor, "pause", service_id, lambda service: liveness.pause(service, actor, reason, until, now))
 
 
-async def resume(db: Database, actor: Actor, service_id: str, now: Instant, limits: Limits = _DEFAULTS) -> Service:
+async def resume(db: Store, actor: Actor, service_id: str, now: Instant, limits: Limits = _DEFAULTS) -> Service:
     """End the pause; the service is judged from now. Raises Forbidden, NotFound."""
     return await _operate(db, actor, "resume", service_id, lambda service: liveness.resume(service, actor, now, now, limits))
 
 
-async def archive(db: Database, actor: Actor, service_id: str, now: Instant) -> Service:
+async def archive(db: Store, actor: Actor, service_id: str, now: Instant) -> Service:
     """Hide it until it is heard again. Raises Forbidden, NotFound."""
     return await _operate(db, actor, "archive", service_id, lambda service: liveness.archive(service, actor, now))
 
 
 async def _operate(
-    db: Database,
+    db: Store,
     actor: Actor,
     action: roles.Action,
     service_id: str,

@@ -13,12 +13,12 @@ from taskdash.model.records import SYSTEM, NewEvent, Task
 from taskdash.rules import binding
 from taskdash.rules.schedule import placed
 from taskdash.store import events, task_picks, tasks
-from taskdash.store.database import Database
+from taskdash.store.database import Store
 
 PAGE = 500
 
 
-async def end_shifts(db: Database, now: Instant) -> int:
+async def end_shifts(db: Store, now: Instant) -> int:
     """Clear the user of each task whose `until` has come; the group keeps it and is told by the event."""
 
     def change(conn: Connection) -> int:
@@ -31,7 +31,7 @@ async def end_shifts(db: Database, now: Instant) -> int:
     return await db.write(change)
 
 
-async def move(db: Database, now: Instant, zone: tzinfo) -> int:
+async def move(db: Store, now: Instant, zone: tzinfo) -> int:
     """Look again at the tasks whose window opened or closed."""
 
     def change(conn: Connection) -> int:
@@ -61,7 +61,7 @@ def _event(before: Task, after: Task, now: Instant) -> NewEvent:
     )
 
 
-async def purge_gone(db: Database, now: Instant, keep_s: float) -> int:
+async def purge_gone(db: Store, now: Instant, keep_s: float) -> int:
     """Remove tasks that nobody holds and that were gone for longer than `keep_s`, counted in one event a page."""
 
     def change(conn: Connection) -> int:

@@ -4,7 +4,7 @@
 (DESIGN 4). Each request has its own outcome; one that is refused changes nothing and hinders no other.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, tzinfo
 from typing import Literal
 
@@ -17,7 +17,7 @@ from taskdash.model.records import Actor, NewEvent, Task, TaskFields
 from taskdash.rules import requests, roles
 from taskdash.rules.requests import Told, event_of
 from taskdash.store import collected, events, services, task_picks, tasks, vouched
-from taskdash.store.database import Database
+from taskdash.store.database import Database, Store
 
 Outcome = TaskDashError | None
 
@@ -30,17 +30,27 @@ class TaskRequest(Struct, frozen=True, kw_only=True):
     actor: Actor
 
 
-async def apply_batch(db: Database, batch: Sequence[TaskRequest], now: Instant, *, zone: tzinfo = UTC) -> list[Outcome]:
+async def apply_batch(
+    db: Database, batch: Sequence[TaskRequest], now: Instant, *, zone: tzinfo = UTC, instance: str = ""
+) -> list[Outcome]:
     """One outcome a request, in order: None when it is done and durable, else UnknownTask or BadField. Raises StoreRefused."""
+    registered = [request.fields.id for request in batch if request.kind == "register"]
 
     def change(conn: Connection) -> list[Outcome]:
         known = tasks.load_many(conn, [request.fields.id for request in batch])
         fold = _Fold(known)
         outcomes = [fold.take(request, now, zone) for request in batch]
         fold.store(conn)
+        if instance:
+            _take_over(conn, registered, instance)
         return outcomes
 
     return await db.write(change)
+
+
+def _take_over(conn: Connection, registered: Sequence[str], instance: str) -> None:
+    """The newest connection that registered a task is the only one that can vouch for it, wherever the one before is."""
+    vouched.forget(conn, sorted(vouched.elsewhere(conn, registered, instance)))
 
 
 class _Fold:
@@ -83,21 +93,29 @@ def unknown_task(task_id: str) -> UnknownTask:
     return UnknownTask(f"no task has the id {task_id}")
 
 
-async def lost_connection(db: Database, connection_id: str, task_ids: Iterable[str], now: Instant) -> int:
-    """The connection that vouched for these tasks is gone: they are adrift. Returns how many were not so before."""
-    ids = list(task_ids)
-    actor = Actor(type="connection", id=connection_id, channel="tcp")
+async def lost_connection(
+    db: Database, connection_id: str, task_ids: Iterable[str], now: Instant, *, instance: str = ""
+) -> int:
+    """The connection of this instance that vouched for these tasks is gone: they are adrift, but for those that registered
+    at another one since. Returns how many were not so before."""
+    asked = list(task_ids)
 
     def change(conn: Connection) -> int:
-        known = tasks.load_many(conn, ids)
-        told = [t for task in known.values() if (t := requests.lost_voucher(task, actor, now)).events]
-        tasks.save(conn, [(known[t.task.id], t.task) for t in told])
-        events.append(conn, [event for t in told for event in t.events])
-        vouched.forget(conn, ids)
-        _ask_anew(conn, [t.task for t in told])
-        return len(told)
+        others = vouched.elsewhere(conn, asked, instance)
+        return _set_adrift(conn, connection_id, [task_id for task_id in asked if task_id not in others], now)
 
     return await db.write(change)
+
+
+def _set_adrift(conn: Connection, connection_id: str, ids: Sequence[str], now: Instant) -> int:
+    actor = Actor(type="connection", id=connection_id, channel="tcp")
+    known = tasks.load_many(conn, ids)
+    told = [t for task in known.values() if (t := requests.lost_voucher(task, actor, now)).events]
+    tasks.save(conn, [(known[t.task.id], t.task) for t in told])
+    events.append(conn, [event for t in told for event in t.events])
+    vouched.forget(conn, ids)
+    _ask_anew(conn, [t.task for t in told])
+    return len(told)
 
 
 def _ask_anew(conn: Connection, changed: Iterable[Task]) -> None:
@@ -105,15 +123,22 @@ def _ask_anew(conn: Connection, changed: Iterable[Task]) -> None:
     collected.forget_validators(conn, {task.service_id for task in changed} - {""})
 
 
-async def vouch(db: Database, task_ids: Sequence[str]) -> None:
+async def vouch(db: Database, task_ids: Sequence[str], *, instance: str = "") -> None:
     """An open connection vouches for these; known to the store, so that a restart can tell that it is gone."""
-    await db.write(lambda conn: vouched.add(conn, task_ids))
+    await db.write(lambda conn: vouched.add(conn, task_ids, instance))
 
 
-async def lose_all(db: Database, now: Instant) -> None:
-    """After a start no connection of the time before is left: what they vouched for is adrift."""
-    while ids := await db.read(vouched.some):
-        await lost_connection(db, "of the time before the restart", ids, now)
+async def lose_orphans(db: Store, now: Instant, alive: Collection[str] = ()) -> int:
+    """Of an instance that is gone no connection is left: what they vouched for is adrift. A page; returns how many it was."""
+    if not await db.read(lambda conn: vouched.orphans(conn, alive)):
+        return 0
+
+    def change(conn: Connection) -> int:
+        ids = vouched.orphans(conn, alive)
+        _set_adrift(conn, "of an instance that is gone", ids, now)
+        return len(ids)
+
+    return await db.write(change)
 
 
 async def transfer(db: Database, actor: Actor, task_id: str, service_id: str, now: Instant) -> Task:

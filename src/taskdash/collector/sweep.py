@@ -19,17 +19,21 @@ from taskdash.clock import Clock, every
 from taskdash.collector.fetch import Fetcher
 from taskdash.collector.lanes import Lanes, Limits, Turn, is_slow
 from taskdash.collector.patience import Patience
-from taskdash.errors import TaskDashError
+from taskdash.errors import LeaseLost, TaskDashError
 from taskdash.health import Parts
+from taskdash.instance import Alone, Fleet
 from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Service
+from taskdash.rules import sharing
 from taskdash.rules.liveness import UrlAnswer
 from taskdash.store import collected, services
 from taskdash.store.collected import Asked
-from taskdash.store.database import Database
+from taskdash.store.database import Database, Store
 
 PART = "collector"
 LOOK_EVERY_S, WRITE_EVERY_S = 0.2, 1.0
+ELSEWHERE_S = 10.0
+"""So long a person's wish waits for another instance."""
 HOLD_S = 5.0
 """A service whose answer could not be stored is not asked again before that."""
 MOST_NEW = 1_000
@@ -59,8 +63,18 @@ class _CutError(Exception):
 class Sweep:
     """The collector role. `run` until cancelled; `probe` and `collect_now` ask at once."""
 
-    def __init__(self, db: Database, clock: Clock, fetcher: Fetcher, parts: Parts, zone: tzinfo, limits: Limits) -> None:
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        fetcher: Fetcher,
+        parts: Parts,
+        zone: tzinfo,
+        limits: Limits,
+        fleet: Fleet | None = None,
+    ) -> None:
         self._db = db
+        self._fleet = fleet or Alone(db, clock)
         self._clock = clock
         self._fetcher = fetcher
         self._parts = parts
@@ -98,19 +112,35 @@ class Sweep:
         return {key: answer for key, answer in zip(asked, answers, strict=True) if isinstance(answer, UrlAnswer)}
 
     async def collect_now(self, ids: Sequence[str]) -> None:
-        """Ask these services at once and store what they answer."""
+        """Ask these services at once and store what they answer; those that another instance collects are asked by it."""
         known = await self._db.read(lambda conn: services.load_many(conn, ids))
-        await self.probe(list(known.values()))
+        mine = [service for service in known.values() if self._collects(service)]
+        theirs = [service.pk for service in known.values() if service.url and not self._collects(service)]
+        await asyncio.gather(self.probe(mine), self._collect_elsewhere(theirs))
         await self._write()
+
+    async def _collect_elsewhere(self, pks: Sequence[int]) -> None:
+        """Their time has come now; wait a while until that shows."""
+        if not pks:
+            return
+        now = self._clock.now()
+        await self._db.write(lambda conn: collected.ask_now(conn, pks, now))
+        end = now + seconds(ELSEWHERE_S)
+        while self._clock.now() < end and await self._db.read(lambda conn: collected.not_since(conn, pks, now)):
+            await self._clock.sleep(LOOK_EVERY_S)
+
+    def _collects(self, service: Service) -> bool:
+        return sharing.shard_of(service.pk) in self._fleet.shards
 
     async def _look(self) -> None:
         """Take up whose time has come."""
         now = self._clock.now()
         self._held = {asked: until for asked, until in self._held.items() if until > now}
+        shards = self._fleet.shards
         in_hand = self._errands.keys() | self._held.keys() | self._noted()
         room = min(MOST_NEW, max(0, MOST_IN_HAND - len(in_hand)))
         try:
-            due = await self._db.read(lambda conn: collected.due(conn, now, in_hand, room))
+            due = await self._db.read(lambda conn: collected.due(conn, now, in_hand, room, shards))
         except TaskDashError as error:
             self._parts.report(PART, error.detail)
             return
@@ -173,16 +203,24 @@ class Sweep:
         return UrlAnswer(answer.ok, at, answer.took_ms, answer.error)
 
     async def _keep(self, result: Result) -> None:
+        """An answer that was only asked for liveness, of a service that another instance collects, is not kept."""
+        if not self._collects(result.service):
+            return
         if not result.answer.ok or result.answer.is_unchanged:
             self._results.append(result)
             return
         try:
-            await collection.apply(self._db, result, self._zone)
+            await collection.apply(self._fenced([result]), result, self._zone)
+        except LeaseLost:
+            self._tell("")
         except TaskDashError as error:
             self._hold(result.service)
             self._tell(error.detail)
         else:
             self._tell("")
+
+    def _fenced(self, results: Sequence[Result]) -> Store:
+        return self._fleet.fenced(sharing.leases_of([result.service.pk for result in results]))
 
     def _tell(self, refusal: str) -> None:
         """Why the store did not take the last answer; empty when it did. Looking around well does not take that back."""
@@ -195,11 +233,14 @@ class Sweep:
     async def _write(self) -> None:
         """The results of about the last second, as one transaction; they are in hand until they are stored."""
         async with self._writing:
+            self._results = [result for result in self._results if self._collects(result.service)]
             results = list(self._results)
             if not results:
                 return
             try:
-                await collection.note(self._db, results)
+                await collection.note(self._fenced(results), results)
+            except LeaseLost:
+                return
             except TaskDashError as error:
                 self._tell(error.detail)
                 return

@@ -18,7 +18,7 @@ from taskdash.model.fields import safe_text
 from taskdash.model.instants import Instant
 from taskdash.model.records import Actor
 from taskdash.settings.model import Settings
-from taskdash.store import datadir
+from taskdash.store import datadir, events
 from taskdash.store.dialect import refusal_of_commit
 from taskdash.store.migrations.steps import HEAD
 from taskdash.store.places import Place, place_of
@@ -90,7 +90,7 @@ def write(settings: Settings, change: Callable[[Connection], T]) -> T:
             dialect.roll_back(conn)
             raise
         try:
-            dialect.commit(conn)
+            dialect.commit(conn, told=events.were_appended(conn))
         except DBAPIError as error:
             raise refusal_of_commit(dialect, error) from error
         return result

@@ -22,7 +22,7 @@ from taskdash.model.records import Message
 from taskdash.wire import nsq
 
 CONNECT_S, ANSWER_S, CLOSE_WAIT_S = 5.0, 5.0, 1.0
-HEARTBEAT_S = 15.0
+HEARTBEAT_S = 5.0
 TOUCH_AFTER_S, GIVE_BACK_AFTER_S, PUT_AGAIN_S = 10.0, 870.0, 1.0
 LOOK_EVERY_S = 1.0
 """How often silence and overdue messages are looked for; more often when msg_timeout is short."""

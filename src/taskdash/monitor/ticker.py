@@ -1,7 +1,8 @@
 """Once a second: judge whose deadline has passed, keep the incidents, do the chores whose time has come. SPEC 3, 7.
 
 Law: TaskDash looks at itself before it judges anybody. Its own stalls and the health of its inputs are part of every
-verdict (RELIABILITY R10), and nothing that goes wrong here ends the loop: it is told in `Parts` and tried again.
+verdict (RELIABILITY R10), and nothing that goes wrong here ends the loop: it is told in `Parts` and tried again. Of several
+instances one leads: the others follow the inputs and do nothing else.
 """
 
 import asyncio
@@ -12,16 +13,19 @@ from msgspec import Struct, structs
 
 from taskdash.actions import incidents, liveness
 from taskdash.clock import Clock
-from taskdash.errors import StoreRefused
+from taskdash.errors import LeaseLost, StoreRefused
 from taskdash.health import Inputs, Part, Parts
+from taskdash.instance import Alone, Fleet
 from taskdash.model.instants import Instant, in_seconds, seconds
 from taskdash.model.records import Incident
 from taskdash.monitor.asking import Asking, Probe
 from taskdash.monitor.lag import LagWatch
-from taskdash.rules import conditions
+from taskdash.monitor.together import Together
+from taskdash.rules import conditions, sight
 from taskdash.rules.deadlines import Limits
 from taskdash.rules.incidents import Condition
-from taskdash.rules.sight import Sight, Source, Span, follow
+from taskdash.rules.sharing import MONITOR
+from taskdash.rules.sight import Sight, Span
 from taskdash.store.database import Database
 
 TICK_EVERY_S = 1.0
@@ -58,15 +62,15 @@ class Ticker:
         probe: Probe,
         limits: Limits,
         chores: Sequence[Chore] = (),
+        fleet: Fleet | None = None,
     ) -> None:
-        self._db = db
+        self._fleet = fleet or Alone(db, clock)
+        self._db = self._fleet.fenced([MONITOR])
         self._clock = clock
-        self._inputs = inputs
         self._parts = parts
         self._limits = limits
         self._chores = list(chores)
-        self._started_at = clock.now()
-        self._sources: dict[str, Source] = {}
+        self._together = Together(self._fleet, inputs, limits.redelivery_s)
         self._lag = LagWatch(clock)
         self._asking = Asking(clock, probe)
         self._next_look_at = 0
@@ -92,6 +96,8 @@ class Ticker:
         began = self._clock.now()
         try:
             await self._look(began)
+        except LeaseLost:
+            self._parts.report(PART)
         except StoreRefused as error:
             self._lag.note(began)
             self._parts.report(PART, error.detail)
@@ -102,8 +108,10 @@ class Ticker:
             self._parts.report(PART)
 
     async def _look(self, now: Instant) -> None:
-        self._follow()
+        self._together.look(now)
         self._look_at_itself()
+        if not self._fleet.leads:
+            return
         if not self._lag.is_settling:
             await self._judge(now)
         await self._keep_incidents(now)
@@ -122,26 +130,22 @@ class Ticker:
             self._known_stalls = self._lag.stalls
             self._asking.distrust()
 
-    def _follow(self) -> None:
-        """What each input tells of itself, joined with what was known of it."""
-        now_known: dict[str, Source] = {}
-        for told in self._inputs:
-            now_known[told.name] = follow(self._sources.get(told.name), liveness.source_of(told), told.lag)
-        self._sources = now_known
-
     async def _judge(self, now: Instant) -> None:
         """Page by page, so that no transaction is long."""
-        sight = Sight(started_at=self._started_at, sources=self._sources, stalls=self._lag.stalls)
+        seen = Sight(started_at=self._fleet.since, sources=self._together.sources, stalls=self._stalls())
         for _ in range(MOST_PAGES):
-            ticked = await liveness.tick(self._db, now, sight, self._asking.answers, self._limits)
+            ticked = await liveness.tick(self._db, now, seen, self._asking.answers, self._limits)
             self.bad_rows += ticked.bad
             self._asking.ask(ticked.asks)
             if not ticked.is_whole_page:
                 break
-            sight = structs.replace(sight, crowds=ticked.crowds)
+            seen = structs.replace(seen, crowds=ticked.crowds)
         if self._clock.now() - now > seconds(SLOW_S):
             self._note_slow_look(now)
         self._asking.forget_old()
+
+    def _stalls(self) -> tuple[Span, ...]:
+        return sight.joined(self._lag.stalls, self._together.stalls)
 
     def _note_slow_look(self, began: Instant) -> None:
         """The urls were asked beside it, so their answers hold: else a look at thousands that hang would undo each asking."""
@@ -152,7 +156,7 @@ class Ticker:
     async def _keep_incidents(self, now: Instant) -> None:
         opened = await incidents.opened(self._db)
         known = {incident.cause for incident in opened if incident.kind == "input"}
-        lost = conditions.of_inputs(self._sources.values(), now, self._limits, known)
+        lost = conditions.of_inputs(self._together.sources.values(), now, self._limits, known)
         await self._keep_if_needed(("input",), lost, opened, now)
         await self._keep_store(opened, now)
         if now >= self._next_look_at:

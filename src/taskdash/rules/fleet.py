@@ -1,7 +1,7 @@
 """What several instances see together: an input is heard while any of them hears it. Pure. SPEC 3.
 
 Law: the blindness of one instance makes nothing `down` and nothing `unknown` while another sees. When one is lost, what nsqd
-had given to it comes again only later: that time counts for nobody. Who pushed to its own listeners must find another one:
+had given to it comes again only later: that time counts against nobody. Who pushed to its own listeners must find others:
 they have their interval again.
 """
 
@@ -42,28 +42,34 @@ class Seen(Struct, frozen=True):
     age: int
 
 
-def merged(before: dict[str, Source], reports: Sequence[Report], lost: bool, now: Instant) -> dict[str, Heard]:
-    """The inputs of all instances by name, told as if by one. `lost`: one of them has just ceased to tell of itself."""
+def merged(
+    before: dict[str, Source], reports: Sequence[Report], looked_at: Instant, restarted_at: Instant | None = None
+) -> dict[str, Heard]:
+    """The inputs of all instances by name, told as if by one.
+
+    `before`: what was known at `looked_at`. `restarted_at`: an instance is gone; who pushed to it finds another from then on.
+    """
     told: dict[str, list[Heard]] = {}
     for report in reports:
         for heard in report.inputs:
             told.setdefault(heard.source.name, []).append(heard)
-    return {name: _together(before.get(name), some, lost, now) for name, some in told.items()}
+    return {name: _together(before.get(name), some, looked_at, restarted_at) for name, some in told.items()}
 
 
-def _together(before: Source | None, told: list[Heard], lost: bool, now: Instant) -> Heard:
-    hearing = [heard.source for heard in told if heard.source.healthy]
-    source = _heard(before, hearing) if hearing else max((heard.source for heard in told), key=lambda one: one.since)
-    if lost and hearing and not source.name.startswith(SHARED):
-        source = structs.replace(source, since=now)
+def _together(before: Source | None, told: list[Heard], looked_at: Instant, restarted_at: Instant | None) -> Heard:
+    sources = [heard.source for heard in told]
+    hearing = [source for source in sources if source.healthy]
+    source = _heard(before, hearing, looked_at) if hearing else max(sources, key=lambda one: one.since)
+    if restarted_at is not None and source.healthy and not source.name.startswith(SHARED):
+        source = structs.replace(source, since=restarted_at)
     last = max((heard.source.last_message_at or 0 for heard in told), default=0)
     arrivals = tuple(sorted(arrival for heard in told for arrival in heard.arrivals))
     return Heard(structs.replace(source, last_message_at=last or None), arrivals)
 
 
-def _heard(before: Source | None, hearing: list[Source]) -> Source:
-    """Since the first of them hears it; or longer, when it was heard all the time by one after another."""
+def _heard(before: Source | None, hearing: list[Source], looked_at: Instant) -> Source:
+    """Since the first of them hears it; or longer, when one took it over from another without a moment between."""
     first = min(hearing, key=lambda one: one.since)
-    if before is not None and before.healthy and before.since < first.since:
+    if before is not None and before.healthy and before.since < first.since <= looked_at:
         return structs.replace(first, since=before.since)
     return first

@@ -154,6 +154,14 @@ def stalled(stalls: tuple[Span, ...], since: Instant, now: Instant) -> int:
     return sum(max(0, min(span.ended, now) - max(span.began, since)) for span in stalls)
 
 
+def joined(some: tuple[Span, ...], others: tuple[Span, ...]) -> tuple[Span, ...]:
+    """The stalls of both, ascending, those that overlap as one."""
+    spans: tuple[Span, ...] = ()
+    for span in sorted((*some, *others), key=lambda one: one.began):
+        spans = with_stall(spans, span.began, span.ended)
+    return spans
+
+
 def with_stall(stalls: tuple[Span, ...], began: Instant, ended: Instant) -> tuple[Span, ...]:
     """The stalls with one more; those that touch become one, the oldest are forgotten."""
     if stalls and began <= stalls[-1].ended:

@@ -26,8 +26,9 @@ class Checkpointer:
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="store-checkpoint", daemon=True)
 
-    def start(self) -> None:
-        """Begin to watch the WAL."""
+    def start(self, on_told: Callable[[], object]) -> None:
+        """Begin to watch the WAL. No other process of ours tells of what it wrote: the feed looks once a second."""
+        del on_told
         self._thread.start()
 
     def close(self) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Collection, Iterable, Sequence, Set
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, bindparam, case, delete, select, update
+from sqlalchemy import Connection, bindparam, case, delete, or_, select, update
 
 from taskdash.model.instants import Instant
 from taskdash.model.records import Service
+from taskdash.rules import sharing
 from taskdash.store.elements import upsert
 from taskdash.store.services import SHAPE
 from taskdash.store.tables import clashes, services, tasks
@@ -36,12 +37,14 @@ def is_current(conn: Connection, service: Service) -> bool:
     return conn.execute(select(s.pk).where(s.pk == service.pk, s.url == service.url)).first() is not None
 
 
-def due(conn: Connection, now: Instant, known: Set[Asked], limit: int) -> list[Service]:
-    """At most `limit` services that are to be asked now and are not among `known`, longest waiting first.
+def due(conn: Connection, now: Instant, known: Set[Asked], limit: int, shards: Set[int] = sharing.ALL_SHARDS) -> list[Service]:
+    """At most `limit` services of these shards that are to be asked now and are not among `known`, longest waiting first.
 
     A row that cannot be read is left out, so that it hinders no other. Index: services_collect_at.
     """
     query = select(s.pk, s.url).where(s.collect_at <= now).order_by(s.collect_at).limit(limit + len(known))
+    if shards != sharing.ALL_SHARDS:
+        query = query.where((s.pk % sharing.SHARDS).in_(sorted(shards)))
     wanted = [pk for pk, url in conn.execute(query) if (pk, url) not in known][:limit]
     try:
         return _of_pks(conn, wanted)
@@ -62,6 +65,17 @@ def _readable(conn: Connection, pk: int) -> list[Service]:
         return _of_pks(conn, [pk])
     except (msgspec.MsgspecError, ValueError, TypeError):
         return []
+
+
+def ask_now(conn: Connection, pks: Sequence[int], now: Instant) -> None:
+    """The time of these has come, whoever collects them."""
+    conn.execute(update(services).where(s.pk.in_(pks), s.collect_at > now).values(collect_at=now))
+
+
+def not_since(conn: Connection, pks: Sequence[int], at: Instant) -> bool:
+    """Whether any of these was not collected since then."""
+    query = select(s.pk).where(s.pk.in_(pks), or_(s.collected_at.is_(None), s.collected_at < at))
+    return conn.execute(query.limit(1)).first() is not None
 
 
 def has_clashes(conn: Connection, service_id: str) -> bool:

@@ -10,7 +10,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
 from sqlalchemy import BigInteger, Connection, Text, cast
@@ -41,13 +41,24 @@ class _Job(Struct):
     future: "asyncio.Future[Any] | None" = None
 
 
+class Store(Protocol):
+    """What reads and writes, to who has to do with no more of it."""
+
+    async def read(self, query: Callable[[Connection], T], *, limit_s: float | None = 5.0) -> T:
+        """What `query` returns."""
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """What `work` returned, once it is durable."""
+
+
 class Database:
     """An opened store. Made by `open`; `close` ends its threads after everything waiting was stored."""
 
     def __init__(self, place: Place, *, readers: int = READERS) -> None:
         self.place = place
         self.on_commit: Callable[[bool], None] = lambda _told: None
-        """Called on the loop after each commit, with whether it wrote history: a wake-up without data (DESIGN law 4)."""
+        """Called on the loop after each commit, with whether it wrote history, and when another process wrote some: a wake-up
+        without data (DESIGN law 4)."""
         self.on_refused: Callable[[str], None] = lambda _reason: None
         """Called on the loop with a sentence when the store refuses, with "" when it works again."""
         self.on_death: Callable[[BaseException], None] = lambda _error: None
@@ -70,7 +81,7 @@ class Database:
         self._loop = asyncio.get_running_loop()
         sys.setswitchinterval(SWITCH_EVERY_S)
         self._writer.start()
-        self._keeper.start()
+        self._keeper.start(lambda: self._call(self.on_commit, True))
         self._readers.start()
 
     async def close(self) -> None:
@@ -151,27 +162,22 @@ class Database:
         return PROBE_EVERY_S if self._refused else None
 
     def _commit(self, conn: Connection, batch: list[_Job]) -> StoreRefused | None:
-        results: list[Any] = []
-        refused = self._done(conn, batch, results)
-        if refused:
-            self._dialect.roll_back(conn)
-            self._settle(batch, [], refused)
-        else:
-            self._settle(batch, results, None, told=events.were_appended(conn))
-        return refused
-
-    def _done(self, conn: Connection, batch: list[_Job], results: list[Any]) -> StoreRefused | None:
-        """Why not, if not."""
         try:
-            for job in batch:
-                results.append(self._attempt(conn, job.work, is_last=job is batch[-1]))
+            results = [self._attempt(conn, job.work, is_last=job is batch[-1]) for job in batch]
         except DBAPIError as error:
-            return self._dialect.refusal(error)
+            return self._refuse(conn, batch, self._dialect.refusal(error))
+        told = events.were_appended(conn)
         try:
-            self._dialect.commit(conn)
+            self._dialect.commit(conn, told=told)
         except DBAPIError as error:
-            return refusal_of_commit(self._dialect, error)
+            return self._refuse(conn, batch, refusal_of_commit(self._dialect, error))
+        self._settle(batch, results, None, told=told)
         return None
+
+    def _refuse(self, conn: Connection, batch: list[_Job], refused: StoreRefused) -> StoreRefused:
+        self._dialect.roll_back(conn)
+        self._settle(batch, [], refused)
+        return refused
 
     def _attempt(self, conn: Connection, work: Work, *, is_last: bool) -> Any:
         """The work's result, or its exception as a value; then the savepoint is rolled back and the others go on."""

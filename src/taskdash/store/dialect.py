@@ -45,8 +45,8 @@ class Dialect(Protocol):
     def undo(self, conn: Connection) -> None:
         """Nothing of this change stays; the next one begins."""
 
-    def commit(self, conn: Connection) -> None:
-        """Make what was kept durable."""
+    def commit(self, conn: Connection, *, told: bool = False) -> None:
+        """Make what was kept durable. `told`: history is among it, and who waits for that in other processes is woken."""
 
     def roll_back(self, conn: Connection) -> None:
         """Keep nothing. Never raises for a transaction or a connection that has ended already."""

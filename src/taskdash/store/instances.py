@@ -1,4 +1,4 @@
-"""Which instances there are and what each told of itself last. Times by the store's own clock, so that all agree. No decisions."""
+"""Which instances there are and what each told of itself last. Times by the store's clock, so that all agree. No decisions."""
 
 from collections.abc import Collection
 

@@ -3,10 +3,10 @@
 Law: beyond `place_of`, nobody asks which of the two it is.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from msgspec import Struct
 from sqlalchemy import Engine
@@ -20,8 +20,8 @@ from taskdash.store.migrations import runner
 class Keeper(Protocol):
     """What runs beside the writer."""
 
-    def start(self) -> None:
-        """Begin."""
+    def start(self, on_told: Callable[[], object]) -> None:
+        """Begin; `on_told` may be called from any thread when another process wrote history."""
 
     def close(self) -> None:
         """End; no other connection of this process is open any more."""
@@ -29,6 +29,9 @@ class Keeper(Protocol):
 
 class Place(Protocol):
     """A store. As text: what sentences call it, without secrets."""
+
+    is_shared: ClassVar[bool]
+    """Whether any number of processes may serve it."""
 
     @property
     def dialect(self) -> Dialect:
@@ -44,7 +47,7 @@ class Place(Protocol):
         """What it needs beside the writer."""
 
     def owned(self, *, keep_reserve: bool = False) -> AbstractContextManager[None]:
-        """Nobody else serves it meanwhile. Raises StartRefused that says who does."""
+        """Nobody else serves it meanwhile, unless it is shared. Raises StartRefused that says who does."""
 
     def revision(self) -> str | None:
         """Its schema, None when it is still to be made. Changes nothing. Raises StartRefused."""
@@ -56,6 +59,7 @@ class Place(Protocol):
 class File(Struct, frozen=True):
     """The embedded store."""
 
+    is_shared: ClassVar[bool] = False
     path: Path
 
     def __str__(self) -> str:
@@ -99,6 +103,7 @@ class File(Struct, frozen=True):
 class Server(Struct, frozen=True):
     """A database of a PostgreSQL server, by its url."""
 
+    is_shared: ClassVar[bool] = True
     url: str
 
     def __str__(self) -> str:
@@ -126,17 +131,16 @@ class Server(Struct, frozen=True):
         return postgres.open_engine(self.url, read_only=True)
 
     def a_keeper(self) -> Keeper:
-        """The server keeps itself."""
-        return _Nobody()
+        """The server keeps itself; what others write is listened for."""
+        from taskdash.store.listener import Listener
+
+        return Listener(self.url)
 
     @contextmanager
     def owned(self, *, keep_reserve: bool = False) -> Iterator[None]:
-        """By a lock that ends with its connection: until instances share the work, one serves."""
+        """Nobody needs to own it: who serves it shares it (`store.leases`)."""
         del keep_reserve
-        from taskdash.store.migrations import on_server
-
-        with on_server.owned(self.url):
-            yield
+        yield
 
     def revision(self) -> str | None:
         """Its schema."""
@@ -149,14 +153,6 @@ class Server(Struct, frozen=True):
         from taskdash.store.migrations import on_server
 
         on_server.upgrade(self.url)
-
-
-class _Nobody:
-    def start(self) -> None:
-        """Nothing to do."""
-
-    def close(self) -> None:
-        """Nothing to do."""
 
 
 def place_of(db: str, data_dir: Path) -> Place:

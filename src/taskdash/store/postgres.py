@@ -28,8 +28,8 @@ from taskdash.store.tables import BINDING_KINDS, KEPT_KINDS
 
 WRITERS = 0x5441534B
 """`TASK`: the advisory lock that a writer holds from its BEGIN to its COMMIT."""
-OWNER = WRITERS + 1
-"""The advisory lock of the one that serves, as long as its connection lives."""
+CHANNEL = "taskdash"
+"""Where a commit with history in it is told of, without data."""
 _CONNECTING = {
     "application_name": "taskdash",
     "client_encoding": "UTF8",
@@ -43,7 +43,7 @@ _CONNECTING = {
 _SESSION = (
     "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') <> 'remote_apply'",
     "SET statement_timeout = '30s'",
-    "SET idle_in_transaction_session_timeout = '10s'",
+    "SET idle_in_transaction_session_timeout = '3s'",
     "SET jit = off",
     "SET max_parallel_workers_per_gather = 0",
     "SET random_page_cost = 1.1",
@@ -87,9 +87,14 @@ class _Storable(StrDumperUnknown):
         return super().dump(obj.replace("\0", "\1") if "\0" in obj else obj)
 
 
+def conninfo_of(url: str) -> str:
+    """How to connect. Raises psycopg.ProgrammingError for what libpq does not understand."""
+    return make_conninfo(**(_CONNECTING | conninfo_to_dict(url)))  # type: ignore[arg-type]
+
+
 def open_engine(url: str, *, read_only: bool = False) -> Engine:
     """An engine without a pool: whoever needs a connection opens one and keeps it."""
-    conninfo = make_conninfo(**(_CONNECTING | conninfo_to_dict(url)))  # type: ignore[arg-type]
+    conninfo = conninfo_of(url)
     session = ";".join((*_SESSION, *([_READING] if read_only else ())))
 
     def connect() -> psycopg.Connection[Any]:
@@ -173,9 +178,9 @@ def undo(conn: Connection) -> None:
     _run(conn, "ROLLBACK TO work")
 
 
-def commit(conn: Connection) -> None:
-    """Make what was kept durable."""
-    _run(conn, "COMMIT")
+def commit(conn: Connection, *, told: bool = False) -> None:
+    """Make what was kept durable, and wake who listens in other processes when history is among it."""
+    _run(conn, f"NOTIFY {CHANNEL}; COMMIT" if told else "COMMIT")
 
 
 def roll_back(conn: Connection) -> None:

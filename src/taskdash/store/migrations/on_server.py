@@ -50,15 +50,6 @@ def upgrade(url: str) -> None:
 
 
 @contextmanager
-def owned(url: str) -> Iterator[None]:
-    """Nobody else owns the database meanwhile. Raises StartRefused naming the address of who does."""
-    with _connected(url) as conn:
-        if not conn.exec_driver_sql(f"SELECT pg_try_advisory_lock({postgres.OWNER})").scalar_one():
-            raise StartRefused(f"the store {shown(url)} is in use by another taskdash; this version serves a database alone")
-        yield
-
-
-@contextmanager
 def _connected(url: str, *, read_only: bool = False) -> Iterator[Connection]:
     where = shown(url)
     try:
