@@ -21,7 +21,7 @@ from tests.faults.hour.scale import scale
 from tests.faults.hour.stage import Stage
 from tests.support import eventually
 
-INSTANCES = int(os.environ.get("HOUR_INSTANCES", "1"))
+INSTANCES = int(os.environ.get("HOUR_INSTANCES", "2"))
 SEED = 54
 
 

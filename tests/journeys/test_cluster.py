@@ -15,7 +15,7 @@ import pytest
 
 from tests.support import eventually
 
-INSTANCES = 1
+INSTANCES = 2
 
 
 @pytest.fixture
