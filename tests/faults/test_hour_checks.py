@@ -11,7 +11,7 @@ from tests.faults.hour.writers import Written, note
 
 
 def stored(*events: dict[str, Any], **more: Any) -> Stored:
-    numbered = [{"seq": n, "before": {}, "evidence": "", **event} for n, event in enumerate(events, start=1)]
+    numbered = [{"seq": n, "at": n, "before": {}, "evidence": "", **event} for n, event in enumerate(events, start=1)]
     return Stored(numbered, more.get("incidents", []), more.get("tasks", {}), more.get("services", {}))
 
 
@@ -33,7 +33,7 @@ def test_a_lost_write_and_a_refused_one_that_was_kept_are_seen() -> None:
     known.unknown |= {"1", "2", "3"}
     note(known, "1", {"errid": 0})
     note(known, "2", {"errid": 1001, "detail": "the store is away"})
-    note(known, "3", {"errid": 1001, "detail": "whether the change was kept is not known"})
+    note(known, "3", {"errid": 1001, "detail": "whether the change was kept is not known: look before you repeat it"})
     kept = {text: not list(checks.lost_writes({"t": known}, stored(tasks={"t": {"description": text}}))) for text in "0123"}
     assert kept == {"0": False, "1": True, "2": False, "3": True}
     assert list(checks.lost_writes({"t": known}, stored()))

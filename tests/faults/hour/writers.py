@@ -81,5 +81,5 @@ def note(known: Written, value: str, answer: dict[str, Any]) -> None:
 
 
 def is_unknown(detail: str) -> bool:
-    """Whether a refusal of the store says that the change may have been kept."""
-    return "not known" in detail
+    """Whether a refusal of the store says that the change was or may have been kept."""
+    return "look before you repeat it" in detail
