@@ -5,7 +5,7 @@ SHELL := bash
 PY := .venv/bin/python
 RUN := .venv/bin
 
-.PHONY: help install demo test check fix faults browser bench screenshots tools settings-doc requirements
+.PHONY: help install demo cluster test check fix faults browser bench screenshots tools settings-doc requirements
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,6 +25,9 @@ install: .venv/.installed ## a virtual environment in .venv with TaskDash and wh
 
 demo: install ## a running TaskDash with five sample task services; prints where to look and a sign-in
 	$(RUN)/taskdash demo
+
+cluster: .venv/.dev tools ## two TaskDash on PostgreSQL with nsqlookupd and two nsqd, all on this machine; prints where to look
+	$(PY) -m tools.cluster
 
 tools: ## what only the tests need: the real nsqd and its family, clients in other languages, a browser
 	tools/prepare

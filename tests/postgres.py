@@ -80,16 +80,22 @@ def _binaries() -> Path:
     return found[-1].parent
 
 
+def create(directory: Path) -> None:
+    """The files of a server, if they are not there yet."""
+    directory.mkdir(exist_ok=True)
+    if os.getuid() == 0:
+        shutil.chown(directory, _owner())
+    if not (directory / "data").exists():
+        made = ("-U", "taskdash", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")
+        run("initdb", "-D", str(directory / "data"), *made)
+
+
 @contextmanager
 def cluster(*, fsync: bool = False) -> Iterator[Cluster]:
     """A server that runs, with a template of the schema."""
     directory = Path(tempfile.mkdtemp(prefix="taskdash-postgres-"))
-    if os.getuid() == 0:
-        shutil.chown(directory, _owner())
+    create(directory)
     started = Cluster(directory, _free_port(), fsync=fsync)
-    run(
-        "initdb", "-D", str(directory / "data"), "-U", "taskdash", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"
-    )
     started.start()
     try:
         started.do(f"CREATE DATABASE {_TEMPLATE} TEMPLATE template0")

@@ -107,6 +107,12 @@ class OutcomeUnknown(StoreRefused):
     title = "Nobody knows whether it was kept"
 
 
+class NotShown(StoreRefused):
+    """The change was kept; the store was lost before what it made could be read for the answer (RELIABILITY R2)."""
+
+    title = "Kept, but not shown"
+
+
 class LeaseLost(TaskDashError):
     """Another instance has taken over what this one was doing; nothing was kept."""
 

@@ -11,6 +11,7 @@ from taskdash.actions import claims, tasks
 from taskdash.model import fields
 from taskdash.model.records import Actor, Task
 from taskdash.rules.binding import Wish
+from taskdash.web import kept
 from taskdash.web.api import one_task
 from taskdash.web.context import Web
 from taskdash.web.paths import opened
@@ -121,7 +122,8 @@ def check_note(note: str) -> str:
 
 
 async def _answer(web: Web, task: Task) -> TaskShape:
-    return await web.db.read(lambda conn: one_task.shape(conn, task, web.clock.now()))
+    with kept.shown():
+        return await web.db.read(lambda conn: one_task.shape(conn, task, web.clock.now()))
 
 
 ROUTES: list[HTTPRouteHandler] = [claim, release, assign, transfer, remove]

@@ -14,6 +14,7 @@ from taskdash.model.records import Actor
 from taskdash.store import account_pages, accounts
 from taskdash.store.accounts import Group
 from taskdash.web import cursor as cursors
+from taskdash.web import kept
 from taskdash.web.context import Web
 from taskdash.web.paths import opened
 from taskdash.web.problems import body_of
@@ -90,7 +91,8 @@ async def rename_group(request: Request[Any, Any, Any], web: Web, actor: Actor, 
     wanted: RenamedGroup = await body_of(request, _renamed)
     group, now = Group(id=opened(group_id), name=wanted.name), web.clock.now()
     saved = await web.db.write(lambda conn: account_actions.save_group(conn, actor, group, now, is_new=False))
-    return (await web.db.read(lambda conn: _shown(conn, [saved])))[0]
+    with kept.shown():
+        return (await web.db.read(lambda conn: _shown(conn, [saved])))[0]
 
 
 ROUTES = [groups, add_group, rename_group]

@@ -12,7 +12,7 @@ from taskdash.model.instants import Instant
 from taskdash.model.records import Actor, Incident
 from taskdash.rules.roles import Visibility
 from taskdash.store import incidents
-from taskdash.web import cursor, shapes, visible
+from taskdash.web import cursor, kept, shapes, visible
 from taskdash.web.context import Web
 from taskdash.web.paths import opened
 from taskdash.web.query import Query
@@ -75,7 +75,8 @@ async def acknowledge(web: Web, actor: Actor, incident_id: str) -> IncidentShape
     wanted = opened(incident_id)
     await web.db.read(lambda conn: find(conn, wanted, actor, web.visibility))
     incident = await actions.acknowledge(web.db, actor, wanted, web.clock.now())
-    return await web.db.read(lambda conn: shape_of(conn, incident))
+    with kept.shown():
+        return await web.db.read(lambda conn: shape_of(conn, incident))
 
 
 ROUTES: list[HTTPRouteHandler] = [listed, one, acknowledge]

@@ -16,7 +16,7 @@ from taskdash.model.records import Actor, Heartbeat, Registration, Service
 from taskdash.rules.roles import Visibility
 from taskdash.store import clash_problems, service_page
 from taskdash.store.service_page import ServiceFilters, ServicePage
-from taskdash.web import auth, cursor, shapes, visible
+from taskdash.web import auth, cursor, kept, shapes, visible
 from taskdash.web.context import Web
 from taskdash.web.paths import opened
 from taskdash.web.problems import body_of
@@ -117,7 +117,7 @@ async def register(request: JsonRequest, web: Web, actor: Actor) -> ServiceShape
     registration = messages.decode_registration(await request.body())
     now = web.clock.now()
     service = await services.register_service(web.db, actor, registration, now, limits=web.limits)
-    return await _answer(web, service)
+    return await _answer_kept(web, service)
 
 
 @put("/api/v1/services/{service_id:str}/heartbeat", opt={"action": "ingest", "body": BeatBody}, status_code=204)
@@ -148,27 +148,32 @@ async def pause(request: JsonRequest, web: Web, actor: Actor, service_id: str) -
     """Mute it, with a reason and, if wanted, an end."""
     body: PauseBody = await body_of(request, _pauses)
     service, until = await _seen(web, actor, service_id), parse_instant(body.until, "until")
-    return await _answer(web, await liveness.pause(web.db, actor, service.id, body.reason, until, web.clock.now()))
+    return await _answer_kept(web, await liveness.pause(web.db, actor, service.id, body.reason, until, web.clock.now()))
 
 
 @post("/api/v1/services/{service_id:str}/resume", opt={"action": "resume"}, status_code=200)
 async def resume(web: Web, actor: Actor, service_id: str) -> ServiceShape:
     """End the pause; it is judged from now."""
     service = await _seen(web, actor, service_id)
-    return await _answer(web, await liveness.resume(web.db, actor, service.id, web.clock.now(), web.limits))
+    return await _answer_kept(web, await liveness.resume(web.db, actor, service.id, web.clock.now(), web.limits))
 
 
 @post("/api/v1/services/{service_id:str}/archive", opt={"action": "archive"}, status_code=200)
 async def archive(web: Web, actor: Actor, service_id: str) -> ServiceShape:
     """Hide it until it is heard again."""
     service = await _seen(web, actor, service_id)
-    return await _answer(web, await liveness.archive(web.db, actor, service.id, web.clock.now()))
+    return await _answer_kept(web, await liveness.archive(web.db, actor, service.id, web.clock.now()))
 
 
 @delete("/api/v1/services/{service_id:str}", opt={"action": "delete"}, status_code=204)
 async def remove(web: Web, actor: Actor, service_id: str) -> None:
     """Remove it for good; its tasks become gone."""
     await services.delete_service(web.db, actor, opened(service_id), web.clock.now())
+
+
+async def _answer_kept(web: Web, service: Service) -> ServiceShape:
+    with kept.shown():
+        return await _answer(web, service)
 
 
 ROUTES: list[HTTPRouteHandler] = [listed, one, register, beat, collect, pause, resume, archive, remove]
