@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import func, select
 
 from taskdash.actions import throttling
+from taskdash.actions.throttling import ROOM_EVERY, Throttle
 from taskdash.errors import TooMany
 from taskdash.model.instants import seconds
-from taskdash.rules.throttle import FREE_TRIES, MOST_ENTRIES, Bucket, Caller
+from taskdash.rules.throttle import FREE_TRIES, Bucket, Caller
 from taskdash.store import tries
 from taskdash.store.database import Database
 from taskdash.store.dialect import of
@@ -21,7 +22,7 @@ OWNER = Caller("ada", "192.0.2.1")
 
 async def _refused(db: Database, caller: Caller = OWNER) -> bool:
     try:
-        await throttling.begin(db, caller)
+        await Throttle(db).begin(caller)
     except TooMany:
         return True
     return False
@@ -50,14 +51,14 @@ async def test_R152_of_many_tries_at_one_moment_as_many_begin_as_are_free(db: Da
 
 async def test_R152_a_right_password_is_forgiven_in_the_store(db: Database) -> None:
     for _try in range(FREE_TRIES):
-        await throttling.begin(db, OWNER)
+        await Throttle(db).begin(OWNER)
     await db.write(lambda conn: throttling.succeeded(conn, OWNER))
     assert [await _refused(db) for _try in range(FREE_TRIES)] == [False] * FREE_TRIES
 
 
 async def test_R152_a_try_that_is_turned_away_writes_nothing(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     for _try in range(FREE_TRIES):
-        await throttling.begin(db, OWNER)
+        await Throttle(db).begin(OWNER)
     before = await everything(db)
 
     async def write(_work: object) -> None:
@@ -69,25 +70,25 @@ async def test_R152_a_try_that_is_turned_away_writes_nothing(db: Database, monke
 
 
 async def test_R152_the_table_is_bounded(db: Database) -> None:
-    async def fill(begun_at: int, count: int, name: str) -> None:
-        buckets = [Bucket(f"own {name}{n}", tries=1, since=begun_at, last_at=begun_at + n) for n in range(count)]
-        await db.write(lambda conn: tries.save(conn, buckets))
-
     now = await db.read(lambda conn: of(conn).now(conn))
-    await fill(now - seconds(60), MOST_ENTRIES, "new")
-    await throttling.begin(db, OWNER)
-    assert await _count(db) == MOST_ENTRIES
-    gone = ["own new0", "own new1", "own new2", "own new3"]
-    assert list(await db.read(lambda conn: tries.load(conn, gone))) == ["own new3"]
+    fill = [Bucket(f"own {n}", tries=1, since=now, last_at=now - seconds(60) + n) for n in range(tries.KEPT)]
+    await db.write(lambda conn: tries.save(conn, fill))
+    throttle = Throttle(db)
+    for n in range(1, ROOM_EVERY + 1):
+        await throttle.begin(Caller(f"user {n}", f"10.0.0.{n}"))
+        assert await _count(db) == (tries.KEPT + 3 * n if n < ROOM_EVERY else tries.KEPT)
+    oldest = [f"own {n}" for n in range(3 * ROOM_EVERY + 1)]
+    assert list(await db.read(lambda conn: tries.load(conn, oldest))) == oldest[-1:]
 
 
-async def test_R152_an_old_try_is_forgotten_when_somebody_new_comes(db: Database) -> None:
+async def test_R152_old_tries_are_forgotten(db: Database) -> None:
     await db.write(lambda conn: tries.save(conn, [Bucket("own old", tries=1, since=NOW, last_at=1)]))
-    await throttling.begin(db, OWNER)
+    await Throttle(db).begin(OWNER)
+    await db.write(throttling.forget_old)
     assert await db.read(lambda conn: tries.load(conn, ["own old"])) == {}
     assert await _count(db) == 3
 
 
 async def test_R159_a_password_typed_as_a_name_is_not_stored(db: Database) -> None:
-    await throttling.begin(db, Caller("correct horse battery staple", "192.0.2.1"))
+    await Throttle(db).begin(Caller("correct horse battery staple", "192.0.2.1"))
     assert b"horse" not in await everything(db)

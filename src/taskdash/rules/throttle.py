@@ -20,8 +20,6 @@ FREE_TRIES, LONGEST_S = 5, 60.0
 ADDRESS_TRIES, ADDRESS_WINDOW_S = 30, 60.0
 ACCOUNT_FREE_TRIES, TURN_S, LONGEST_TURN_S = 10, 1.25, 2.0
 FORGET_S = 3_600.0
-MOST_ENTRIES = 10_000
-"""So many buckets are kept; the one that was used longest ago goes first."""
 
 
 class Caller(Struct, frozen=True):

@@ -1,17 +1,19 @@
-"""Tries to sign in, counted in buckets that hold for all instances. No decisions; never more than MOST_ENTRIES rows."""
+"""Tries to sign in, counted in buckets that hold for all instances. No decisions; bounded by `make_room`."""
 
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, select
 
 from taskdash.model.instants import Instant, seconds
-from taskdash.rules.throttle import FORGET_S, MOST_ENTRIES, Bucket
+from taskdash.rules.throttle import FORGET_S, Bucket
 from taskdash.store.elements import upsert
 from taskdash.store.rows import Shape
 from taskdash.store.tables import tries
 
+KEPT = 9_000
+"""So many buckets stay when room is made."""
 _BUCKETS = Shape(Bucket, tries)
-_KEPT = ("tries", "since", "last_at", "next_turn")
+_VALUES = ("tries", "since", "last_at", "next_turn")
 
 
 def load(conn: Connection, keys: Sequence[str]) -> dict[str, Bucket]:
@@ -25,13 +27,16 @@ def save(conn: Connection, changed: Sequence[Bucket]) -> None:
     gone = [bucket.key for bucket in changed if not bucket.tries]
     if kept:
         new = upsert(tries)
-        conn.execute(new.on_conflict_do_update(index_elements=["key"], set_={name: new.excluded[name] for name in _KEPT}), kept)
+        conn.execute(
+            new.on_conflict_do_update(index_elements=["key"], set_={name: new.excluded[name] for name in _VALUES}), kept
+        )
     if gone:
         conn.execute(delete(tries).where(tries.c.key.in_(gone)))
 
 
 def make_room(conn: Connection, now: Instant) -> None:
-    """Forget what is old, and of more than MOST_ENTRIES those that were used longest ago."""
+    """Forget what is old, and of more than KEPT those that were used longest ago."""
     conn.execute(delete(tries).where(tries.c.last_at < now - seconds(FORGET_S)))
-    over = select(tries.c.key).order_by(tries.c.last_at.desc(), tries.c.key).offset(MOST_ENTRIES)
-    conn.execute(delete(tries).where(tries.c.key.in_(over)))
+    over = select(tries.c.last_at).order_by(tries.c.last_at.desc()).offset(KEPT).limit(1)
+    if (at := conn.execute(over).scalar()) is not None:
+        conn.execute(delete(tries).where(tries.c.last_at <= at))

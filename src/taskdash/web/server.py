@@ -21,6 +21,7 @@ from litestar.types import ASGIApp
 from sqlalchemy import Connection
 
 from taskdash.actions import throttling
+from taskdash.actions.throttling import Throttle
 from taskdash.clock import every
 from taskdash.errors import TaskDashError
 from taskdash.model.instants import seconds
@@ -65,6 +66,7 @@ def build(web: Web) -> tuple[ASGIApp, Litestar]:
     app.state.web = web
     app.state.identities = Identities()
     app.state.hasher = Hasher()
+    app.state.throttle = Throttle(web.db)
     app.state.devices = Devices(secrets.token_hex(32))
     app.state.openapi = openapi.document(handlers, web.version)
     app.state.once = Idempotence(app, web)

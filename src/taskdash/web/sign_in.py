@@ -49,7 +49,7 @@ async def sign_in(request: AnyRequest, web: Web, name: str, password: str) -> Si
     devices: Devices = request.app.state.devices
     device = devices.of(name, request.cookies.get(DEVICE_COOKIE, ""))
     caller = Caller(name[:256], auth.address_of(request), device)
-    if turn_s := await throttling.begin(web.db, caller):
+    if turn_s := await request.app.state.throttle.begin(caller):
         await web.clock.sleep(turn_s)
     user = await _verified(request, web, name, password)
     now, cookie = web.clock.now(), secrets.token_urlsafe(32)
@@ -179,7 +179,7 @@ async def change_password(request: AnyRequest, web: Web, identity: Identity, old
     user, was = identity.user, identity.session
     check_password(new, user.name, field="new")
     caller = Caller(user.name, auth.address_of(request), f"session {was.id if was else ''}")
-    await throttling.begin(web.db, caller)
+    await request.app.state.throttle.begin(caller)
     if not await request.app.state.hasher.verify(user.password_hash, old):
         raise Forbidden("the old password is wrong", field="old")
     stored, cookie, now = await request.app.state.hasher.hash(new), secrets.token_urlsafe(32), web.clock.now()
