@@ -16,6 +16,7 @@ from taskdash.rules.fleet import Report
 from taskdash.store import archive, backup_postgres, events, instances, programs_postgres
 from taskdash.store.backup_files import sha256_path
 from taskdash.store.check import check
+from taskdash.store.copying import copy
 from taskdash.store.database import Database
 from taskdash.store.migrations.steps import HEAD
 from taskdash.store.places import File, Server
@@ -262,6 +263,26 @@ def test_a_schema_of_its_own_is_backed_up_alone_and_comes_back_only_there(there:
         there.restore(copied.path, NOW)
     own.restore(copied.path, NOW)
     assert (len(rows_of(own)["views"]), history(own), history(there)) == (1, ["store.restored"], [])
+
+
+async def test_no_more_rights_are_needed_than_those_of_the_databases_owner(
+    server: Cluster, there: Server, tmp_path: Path
+) -> None:
+    await filled(there)
+    for statement in ("CREATE ROLE plain LOGIN", "CREATE DATABASE plain OWNER plain TEMPLATE template0"):
+        server.do(statement)
+    own = Server(server.place("plain").url.replace("taskdash@", "plain@"))
+    assert own.restore(there.backup(tmp_path / "b").path, NOW) is None
+    assert own.restore(own.backup(tmp_path / "own").path, NOW)
+    assert check(own) == []
+    embedded = File(tmp_path / "data" / "taskdash.db")
+    copy(own, embedded)
+    for statement in ("DROP DATABASE plain", "CREATE DATABASE plain OWNER plain TEMPLATE template0"):
+        server.do(statement)
+    copy(embedded, own)
+    assert check(own) == []
+    for statement in ("DROP DATABASE plain", "DROP ROLE plain"):
+        server.do(statement)
 
 
 def test_of_several_hosts_the_one_that_answers_is_backed_up(there: Server, tmp_path: Path) -> None:
