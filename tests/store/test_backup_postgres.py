@@ -16,6 +16,7 @@ from taskdash.rules.fleet import Report
 from taskdash.store import archive, backup_postgres, events, instances, programs_postgres
 from taskdash.store.backup_files import sha256_path
 from taskdash.store.check import check
+from taskdash.store.copying import copy
 from taskdash.store.database import Database
 from taskdash.store.migrations.steps import HEAD
 from taskdash.store.places import File, Server
@@ -197,7 +198,10 @@ def test_R39_a_database_of_another_program_is_not_restored_into_and_its_dump_is_
         with pytest.raises(StartRefused, match="holds the tables of another program"):
             cats.restore(copied.path, NOW)
         programs_postgres.run(
-            programs_postgres.found("pg_dump"), "--format=custom", f"--file={tmp_path / 'cats'}", url=cats.url
+            programs_postgres.found("pg_dump"),
+            "--format=custom",
+            f"--file={tmp_path / 'cats'}",
+            environment=programs_postgres.environment_of(cats.url),
         )
     with pytest.raises(StartRefused, match="cats holds no TaskDash store"):
         there.restore(tmp_path / "cats", NOW)
@@ -212,10 +216,20 @@ def test_R17_the_backup_of_a_newer_taskdash_is_refused_and_that_of_an_older_one_
         "UPDATE store_facts SET value = '9998' WHERE key = 'works_with'",
     )
     program = programs_postgres
-    program.run(program.found("pg_dump"), "--format=custom", f"--file={tmp_path / 'newer'}", url=there.url)
+    program.run(
+        program.found("pg_dump"),
+        "--format=custom",
+        f"--file={tmp_path / 'newer'}",
+        environment=programs_postgres.environment_of(there.url),
+    )
     change(there, "UPDATE alembic_version SET version_num = '0001'", "DROP TABLE instances, leases, tries")
     change(there, *(f"ALTER TABLE {name} DROP COLUMN instance" for name in ("vouched", "idempotency")))
-    program.run(program.found("pg_dump"), "--format=custom", f"--file={tmp_path / 'older'}", url=there.url)
+    program.run(
+        program.found("pg_dump"),
+        "--format=custom",
+        f"--file={tmp_path / 'older'}",
+        environment=programs_postgres.environment_of(there.url),
+    )
     there.upgrade()
     with pytest.raises(StartRefused, match=r"newer is of a newer TaskDash \(schema 9999"):
         there.restore(tmp_path / "newer", NOW)
@@ -249,6 +263,31 @@ def test_a_schema_of_its_own_is_backed_up_alone_and_comes_back_only_there(there:
         there.restore(copied.path, NOW)
     own.restore(copied.path, NOW)
     assert (len(rows_of(own)["views"]), history(own), history(there)) == (1, ["store.restored"], [])
+
+
+async def test_no_more_rights_are_needed_than_those_of_the_databases_owner(
+    server: Cluster, there: Server, tmp_path: Path
+) -> None:
+    await filled(there)
+    for statement in ("CREATE ROLE plain LOGIN", "CREATE DATABASE plain OWNER plain TEMPLATE template0"):
+        server.do(statement)
+    own = Server(server.place("plain").url.replace("taskdash@", "plain@"))
+    assert own.restore(there.backup(tmp_path / "b").path, NOW) is None
+    assert own.restore(own.backup(tmp_path / "own").path, NOW)
+    assert check(own) == []
+    embedded = File(tmp_path / "data" / "taskdash.db")
+    copy(own, embedded)
+    for statement in ("DROP DATABASE plain", "CREATE DATABASE plain OWNER plain TEMPLATE template0"):
+        server.do(statement)
+    copy(embedded, own)
+    assert check(own) == []
+    for statement in ("DROP DATABASE plain", "DROP ROLE plain"):
+        server.do(statement)
+
+
+def test_of_several_hosts_the_one_that_answers_is_backed_up(there: Server, tmp_path: Path) -> None:
+    several = Server(there.url.replace("@127.0.0.1:", "@127.0.0.1:1,127.0.0.1:"))
+    assert several.backup(tmp_path / "b").rows["events"] == 0
 
 
 def test_without_postgresqls_programs_it_says_what_to_install(

@@ -1,6 +1,7 @@
 """`taskdash db upgrade | backup FILE | restore FILE | check | copy` (SPEC 9).
 
-`backup` and `check` work beside a running server; `upgrade` and `restore` own the store, so it must be stopped.
+`backup` and `check` work beside a running server, on PostgreSQL `upgrade` too; `restore` and `copy` own the stores, so the
+servers must be stopped.
 """
 
 import argparse
@@ -87,7 +88,7 @@ def _copy(settings: Settings, options: argparse.Namespace) -> int:
 
 
 _MEANINGS = {
-    "upgrade": "bring the store to this program's schema; the server must be stopped",
+    "upgrade": "bring the store to this program's schema; without --db the server must be stopped",
     "backup": "copy the store into a new file, also beside a running server",
     "restore": "put a backup in the store's place, and keep the old store; the server must be stopped",
     "check": "check the store's integrity and its own rules, also beside a running server",

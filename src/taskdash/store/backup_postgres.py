@@ -71,7 +71,9 @@ def _dump(conn: Connection, url: str, path: Path) -> None:
     quoted = schema if schema.startswith('"') else f'"{schema}"'  # else it is a pattern
     options = ("--format=custom", "--no-owner", "--no-privileges", "--no-password", f"--schema={quoted}")
     program = programs_postgres.found("pg_dump", version)
-    programs_postgres.run(program, *options, f"--snapshot={snapshot}", f"--file={path}", url=url)
+    driver: Any = conn.connection.driver_connection
+    environment = programs_postgres.environment_of(url, driver.info)  # a snapshot is known only where it was taken
+    programs_postgres.run(program, *options, f"--snapshot={snapshot}", f"--file={path}", environment=environment)
 
 
 def _rows(conn: Connection) -> dict[str, int]:

@@ -8,11 +8,12 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+import psycopg
 from psycopg import pq
 
 from taskdash.errors import StartRefused
@@ -39,18 +40,19 @@ def _version(program: Path) -> int:
     return int(number.group(1)) if number else 0
 
 
-def run(program: Path, *arguments: str, url: str = "") -> None:
-    """Run it to its end, connected as `url` says. Raises StartRefused with what it complained of."""
-    with output(program, *arguments, url=url) as printed:
+def run(program: Path, *arguments: str, environment: Mapping[str, str]) -> None:
+    """Run it to its end. Raises StartRefused with what it complained of."""
+    with output(program, *arguments, environment=environment) as printed:
         printed.read()
 
 
 @contextmanager
-def output(program: Path, *arguments: str, url: str = "") -> Iterator[IO[bytes]]:
+def output(program: Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Iterator[IO[bytes]]:
     """What it prints. Raises StartRefused at the end with what it complained of, if it failed."""
+    told = os.environ | (environment or {})
     with tempfile.TemporaryFile() as complaints:
         running = subprocess.Popen(  # noqa: S603  (found by its name)
-            [program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints, env=_environment(url)
+            [program, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints, env=told
         )
         try:
             assert running.stdout is not None  # noqa: S101  (asked for a pipe)
@@ -65,11 +67,13 @@ def output(program: Path, *arguments: str, url: str = "") -> Iterator[IO[bytes]]
             raise StartRefused(f"{program.name} failed: {_first_of(complaints.read().decode(errors='replace'))}")
 
 
-def _environment(url: str) -> dict[str, str]:
-    """What libpq reads: of the url all that has a name there."""
-    known = pq.Conninfo.parse(url.encode()) if url else []
+def environment_of(url: str, info: psycopg.ConnectionInfo | None = None) -> dict[str, str]:
+    """What libpq reads: of the url all that has a name there; of several hosts the one that `info` is connected to."""
+    known = pq.Conninfo.parse(url.encode())
     told = {each.envvar.decode(): each.val.decode() for each in known if each.envvar and each.val is not None}
-    return os.environ | told
+    if info is not None and "," in told.get("PGHOST", ""):
+        told |= {"PGHOST": info.host, "PGPORT": str(info.port), "PGHOSTADDR": info.hostaddr}
+    return told
 
 
 def _first_of(complaints: str) -> str:
