@@ -22,7 +22,7 @@ from litestar.connection import ASGIConnection
 from litestar.types import Message, Receive, Scope, Send
 from sqlalchemy import Connection
 
-from taskdash.errors import TaskDashError
+from taskdash.errors import OutcomeUnknown, TaskDashError
 from taskdash.store import idempotency
 from taskdash.store.idempotency import Kept, Run
 from taskdash.web import auth
@@ -101,15 +101,24 @@ class Idempotence:
                 del self._running[name]
 
     async def _begin(self, run: Run, digest: str, *, runs: bool) -> Kept | None:
-        settle = self._left.get(run.key)
+        before = self._left.get(run.key)
 
         def begin(conn: Connection) -> Kept | None:
-            if settle:
-                settle(conn)
+            if before:
+                before(conn)
             return idempotency.begin(conn, run, digest, runs=runs)
 
-        known = await self._web.db.write(begin)
-        if settle and self._left.get(run.key) is settle:
+        def undo(conn: Connection) -> None:
+            if before:
+                before(conn)
+            idempotency.forget(conn, run)
+
+        try:
+            known = await self._web.db.write(begin)
+        except OutcomeUnknown:  # if it was kept, nobody runs it
+            self._left[run.key] = undo
+            raise
+        if before and self._left.get(run.key) is before:
             del self._left[run.key]
         return known
 
