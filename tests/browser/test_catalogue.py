@@ -41,7 +41,7 @@ def _refusals() -> set[str]:
         return {str(message.id) for message in read_po(source, locale="zh_CN") if message.id}
 
 
-_KINDS = {each.__name__ for each in errors.TaskDashError.__subclasses__()}
+_KINDS = {name for name, each in vars(errors).items() if isinstance(each, type) and issubclass(each, errors.TaskDashError)}
 _RAISED = _KINDS | {"Refused", "Failed", "Broken", "TooSoon", "kind"}
 """How errors are made; `kind` is one that was chosen just before."""
 _NO_SCREEN = ("tcp/", "client/", "commands/", "ingest/nsqd_http.py", "wire/pack.py")
