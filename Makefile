@@ -33,7 +33,7 @@ tools: ## what only the tests need: the real nsqd and its family, clients in oth
 	tools/prepare
 
 test: .venv/.dev tools ## everything a change must pass
-	$(RUN)/pytest -q tests
+	$(RUN)/pytest -q -n auto --maxprocesses=4 --dist=worksteal tests
 
 check: .venv/.dev ## format, lint, types (Python and JavaScript), imports, sizes
 	$(RUN)/ruff format --check .

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from taskdash.store.places import Place
+from taskdash.store.places import File, Place, Server
 from tests import postgres
 from tests.support import a_place
 
@@ -26,3 +26,21 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     cluster: postgres.Cluster = request.getfixturevalue("server")
     with cluster.fresh() as there:
         yield there
+
+
+@pytest.fixture
+def engine(place: Place) -> list[str]:
+    """The options by which `serve` uses each of the two engines."""
+    return [f"--db={place.url}"] if isinstance(place, Server) else []
+
+
+@pytest.fixture
+def at(engine: list[str], tmp_path: Path) -> list[str]:
+    """The options by which `serve` and the commands find one store, on each of the two engines."""
+    return [f"--data-dir={tmp_path / 'data'}", *engine]
+
+
+@pytest.fixture
+def served(place: Place, tmp_path: Path) -> Place:
+    """The store that they find there."""
+    return place if isinstance(place, Server) else File(tmp_path / "data" / "taskdash.db")

@@ -40,6 +40,12 @@ def _bytes_of(path: Path) -> bytes:
     return b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
 
 
+def all_rows(place: Place) -> bytes:
+    """All that a store holds, as another program sees it."""
+    with place.open_readers().connect() as conn:
+        return repr([conn.execute(select(table)).all() for table in metadata.sorted_tables]).encode()
+
+
 def a_place(where: Path | Place) -> Place:
     """A store: the one that is given, or the embedded one in that directory, made if it is not there."""
     if not isinstance(where, Path):

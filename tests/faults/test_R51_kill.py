@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from taskdash.store import tasks
+from taskdash.store.places import Place, Server
 from tests.service import running, tells
 from tests.sweeping import sweeping
 
@@ -19,11 +20,11 @@ from pathlib import Path
 from taskdash.actions import collection
 from taskdash.store.database import Database
 from taskdash.store import services
-from taskdash.store.places import File
+from taskdash.store.places import place_of
 from taskdash.wire.metadata import Answer, decode_page
 
-async def main(file, cut):
-    db = Database(File(Path(file)))
+async def main(url, directory, cut):
+    db = Database(place_of(url, Path(directory)))
     db.start()
     service = (await db.read(lambda conn: services.load_many(conn, ["billing"])))["billing"]
     tasks = decode_page(sys.stdin.buffer.read()).tasks
@@ -34,29 +35,29 @@ async def main(file, cut):
         whole.go_on()
     os.kill(os.getpid(), signal.SIGKILL)
 
-asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
 """
 
 CHANGES = "SELECT subject_id, count(*) FROM events WHERE kind = 'task.changed' GROUP BY subject_id"
 
 
 @pytest.mark.parametrize("cut", [1, 2, 3])
-async def test_R51_what_a_kill_interrupts_is_finished_by_the_next_collection(tmp_path: Path, cut: int) -> None:
+async def test_R51_what_a_kill_interrupts_is_finished_by_the_next_collection(place: Place, tmp_path: Path, cut: int) -> None:
     old = [{"id": f"t{n}", "status": "waiting", "description": "old"} for n in range(1_700)]
     new = [{"id": f"t{n}", "status": "running", "description": "new"} for n in range(1_100)]
     async with running(tells(old)) as service:
-        async with sweeping(tmp_path) as collector:
+        async with sweeping(place) as collector:
             await collector.register("billing", service.url)
             await collector.until_collected("billing")
             digest = (await collector.service("billing")).collect_digest
-        file = tmp_path / "taskdash.db"
+        url = place.url if isinstance(place, Server) else ""
         killed = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", COLLECT_AND_DIE, file, str(cut), stdin=asyncio.subprocess.PIPE
+            sys.executable, "-c", COLLECT_AND_DIE, url, tmp_path, str(cut), stdin=asyncio.subprocess.PIPE
         )
         await killed.communicate(json.dumps(new).encode())
         assert killed.returncode == -signal.SIGKILL
         service.answer = tells(new)
-        async with sweeping(tmp_path) as collector:
+        async with sweeping(place) as collector:
             assert (await collector.service("billing")).collect_digest == digest
             half = await collector.db.read(lambda conn: tasks.load_many(conn, [f"t{n}" for n in range(1_700)]))
             assert {(t.status, t.description) for t in half.values()} == {("waiting", "old"), ("running", "new")}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from taskdash.ingest import nsq_connection, nsq_consumer
-from taskdash.store.places import Place, Server
+from taskdash.store.places import Place
 from tests import brokers
 from tests.brokers import Nsqd
 from tests.consuming import Rig
@@ -18,12 +18,6 @@ async def site(place: Place) -> AsyncIterator[Site]:
     """The web over an empty store."""
     async with a_site(place) as running:
         yield running
-
-
-@pytest.fixture
-def engine(place: Place) -> list[str]:
-    """The options by which `serve` uses each of the two engines."""
-    return [f"--db={place.url}"] if isinstance(place, Server) else []
 
 
 @pytest.fixture(name="rig")

@@ -1,4 +1,7 @@
-"""`taskdash config`, `db` and `doctor` as a user runs them (SPEC 9; RELIABILITY R30, R35, R39, R159, R162, R163)."""
+"""`taskdash config`, `db` and `doctor` as a user runs them (SPEC 9; RELIABILITY R30, R35, R39, R159, R162, R163).
+
+About the embedded store: its directory, its file, its copies. The like on a server is in `test_on_postgres`.
+"""
 
 import os
 import sqlite3

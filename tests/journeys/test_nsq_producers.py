@@ -1,4 +1,7 @@
-"""Producers that know nothing of TaskDash, unchanged, against `taskdash serve`: each registers a service (SPEC 2)."""
+"""Producers that know nothing of TaskDash, unchanged, against `taskdash serve`: each registers a service (SPEC 2).
+
+What they speak does not depend on the engine; what a kill -9 leaves does, and is tried on both.
+"""
 
 import asyncio
 import sys
@@ -19,7 +22,7 @@ BEAT = '{"id":"%s","reserved":""}'
 
 
 @pytest.fixture
-async def server(tmp_path: Path) -> AsyncIterator[Serving]:
+async def receiver(tmp_path: Path) -> AsyncIterator[Serving]:
     async with serving(tmp_path) as running_server:
         yield running_server
 
@@ -55,11 +58,11 @@ def where(server: Serving, name: str = "nsq") -> str:
     return f"{host}:{port}"
 
 
-async def test_go_nsq_publishes_one_by_one_pipelined_and_many_at_once(server: Serving) -> None:
-    said = (await output_of(".tools/gonsq", where(server), "go-1")).splitlines()
+async def test_go_nsq_publishes_one_by_one_pipelined_and_many_at_once(receiver: Serving) -> None:
+    said = (await output_of(".tools/gonsq", where(receiver), "go-1")).splitlines()
     refused = 'E_BAD_TOPIC PUB topic name "somebody.elses" is not one of TaskDash\'s: taskdash.services and taskdash.heartbeats'
     assert said[-2:] == [refused, "done"]
-    assert shown(await the_service(server, "go-1")) == ("go", "go-nsq", "up")
+    assert shown(await the_service(receiver, "go-1")) == ("go", "go-nsq", "up")
 
 
 async def test_go_nsq_over_TLS_with_AUTH(tmp_path: Path) -> None:
@@ -71,32 +74,32 @@ async def test_go_nsq_over_TLS_with_AUTH(tmp_path: Path) -> None:
         assert shown(await the_service(server, "go-2")) == ("go", "go-nsq", "up")
 
 
-async def test_nsqjs_publishes(server: Serving) -> None:
-    host, port = server.addresses["nsq"]
+async def test_nsqjs_publishes(receiver: Serving) -> None:
+    host, port = receiver.addresses["nsq"]
     assert await output_of("node", "tests/clients/nsqjs/pub.js", host, str(port), "node-1") == "done\n"
-    assert shown(await the_service(server, "node-1")) == ("node", "nsqjs", "up")
+    assert shown(await the_service(receiver, "node-1")) == ("node", "nsqjs", "up")
 
 
-async def test_pynsq_publishes(server: Serving) -> None:
-    said = await output_of(sys.executable, "tests/clients/pynsq_pub.py", where(server), "py-1")
+async def test_pynsq_publishes(receiver: Serving) -> None:
+    said = await output_of(sys.executable, "tests/clients/pynsq_pub.py", where(receiver), "py-1")
     assert said == "done\n"
-    assert shown(await the_service(server, "py-1")) == ("python", "pynsq", "up")
+    assert shown(await the_service(receiver, "py-1")) == ("python", "pynsq", "up")
 
 
-async def test_to_nsq_publishes_a_line_each(server: Serving) -> None:
-    to_nsq = (".tools/to_nsq", f"-nsqd-tcp-address={where(server)}")
+async def test_to_nsq_publishes_a_line_each(receiver: Serving) -> None:
+    to_nsq = (".tools/to_nsq", f"-nsqd-tcp-address={where(receiver)}")
     await output_of(*to_nsq, f"-topic={SERVICES}", sent=(REGISTERED % ("to-1", "line", "to_nsq")).encode() + b"\n")
     await output_of(*to_nsq, f"-topic={BEATS}", sent=(BEAT % "to-1" + "\n").encode() * 100)
-    assert shown(await the_service(server, "to-1")) == ("line", "to_nsq", "up")
+    assert shown(await the_service(receiver, "to-1")) == ("line", "to_nsq", "up")
 
 
-async def test_curl_publishes_one_and_many(server: Serving) -> None:
+async def test_curl_publishes_one_and_many(receiver: Serving) -> None:
     curl = ("curl", "-sS", "--fail-with-body", "--data-binary")
-    http = f"http://{where(server, 'nsq-http')}"
+    http = f"http://{where(receiver, 'nsq-http')}"
     registered = REGISTERED % ("curl-1", "curl", "curl")
     assert await output_of(*curl, registered, f"{http}/pub?topic={SERVICES}") == "OK"
     assert await output_of(*curl, "@-", f"{http}/mpub?topic={BEATS}", sent=(BEAT % "curl-1" + "\n").encode() * 3) == "OK"
-    assert shown(await the_service(server, "curl-1")) == ("curl", "curl", "up")
+    assert shown(await the_service(receiver, "curl-1")) == ("curl", "curl", "up")
 
 
 async def test_a_cluster_of_two_real_nodes_feeds_one_taskdash_and_survives_the_death_of_a_node(tmp_path: Path) -> None:
@@ -114,20 +117,20 @@ async def test_a_cluster_of_two_real_nodes_feeds_one_taskdash_and_survives_the_d
         assert (channel["in_flight_count"], channel["timeout_count"], channel["requeue_count"]) == (0, 0, 0)
 
 
-async def test_kill_9_of_taskdash_in_the_middle_of_a_backlog_loses_nothing(tmp_path: Path) -> None:
+async def test_kill_9_of_taskdash_in_the_middle_of_a_backlog_loses_nothing(tmp_path: Path, engine: list[str]) -> None:
     nsqd = Nsqd(tmp_path / "nsqd")
     ids = {f"k-{n}" for n in range(400)}
     short = {"TASKDASH_NSQ__MSG_TIMEOUT": "1", "TASKDASH_NSQ__MAX_IN_FLIGHT": "250"}
     async with running(nsqd):
         await nsqd.create()
-        async with serving(tmp_path / "store", f"--nsqd={nsqd.address}", env=short) as server:
+        async with serving(tmp_path / "store", f"--nsqd={nsqd.address}", *engine, env=short) as server:
             await nsqd.publish([(REGISTERED % (one, one, "x")).encode() for one in sorted(ids)], SERVICES)
             await eventually(lambda: has_finished_some(nsqd))
             server.kill()
             await server.ended()
             password = server.admin
         async with (
-            serving(tmp_path / "store", f"--nsqd={nsqd.address}", env=short) as again,
+            serving(tmp_path / "store", f"--nsqd={nsqd.address}", *engine, env=short) as again,
             again.signed_in(password=password) as session,
         ):
 
@@ -144,12 +147,12 @@ async def has_finished_some(nsqd: Nsqd) -> bool:
     return bool(channel["message_count"] - channel["depth"] - channel["in_flight_count"] > 0)
 
 
-async def test_nsqadmin_shows_our_topics(server: Serving) -> None:
+async def test_nsqadmin_shows_our_topics(receiver: Serving) -> None:
     port = free_port()
     admin = await asyncio.create_subprocess_exec(
         ".tools/nsqadmin",
         f"-http-address={HOST}:{port}",
-        f"-nsqd-http-address={where(server, 'nsq-http')}",
+        f"-nsqd-http-address={where(receiver, 'nsq-http')}",
         stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.DEVNULL,
     )

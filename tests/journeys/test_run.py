@@ -82,9 +82,11 @@ async def test_wrong_use_is_one_sentence_and_exit_2(arguments: list[str], senten
 
 
 @pytest.mark.parametrize(("status", "shown"), [(0, "finish"), (5, "failed")])
-async def test_taskdash_sees_the_command_run_end_and_say_goodbye(tmp_path: Path, status: int, shown: str) -> None:
-    async with serving(tmp_path / "data") as server, server.signed_in() as session:
-        made = ("token", "create", "--user", "admin", "--name", "run", "--scope", "ingest", f"--data-dir={tmp_path / 'data'}")
+async def test_taskdash_sees_the_command_run_end_and_say_goodbye(
+    tmp_path: Path, at: list[str], status: int, shown: str
+) -> None:
+    async with serving(tmp_path / "data", *at) as server, server.signed_in() as session:
+        made = ("token", "create", "--user", "admin", "--name", "run", "--scope", "ingest", *at)
         env = {"TASKDASH_URL": server.url, "TASKDASH_TOKEN": (await taskdash(*made)).output.strip()}
         named = ("--id", "nightly", "--name", "夜间任务", "--group", "data")
         process = await begin("run", *named, "--", "sh", "-c", f"read -r _; exit {status}", env=env)

@@ -1,4 +1,8 @@
-"""`taskdash serve` whole: one message from PUB to Find, health, drains, signals, what stops a start (SPEC 9, R15, R55)."""
+"""`taskdash serve` whole: one message from PUB to Find, health, drains, signals, what stops a start (SPEC 9, R15, R55).
+
+On both engines, but for what is about the data directory (R30) or a file that another process holds (R28; the like on a
+server is R32), and for what comes before any store is opened.
+"""
 
 import asyncio
 import contextlib
@@ -124,8 +128,8 @@ async def test_R55_a_drain_under_load_answers_what_was_taken_in_and_exits_0(tmp_
             assert (await find(again, task_id))["errid"] == 0
 
 
-async def test_R55_a_second_sigterm_ends_the_process_at_once(tmp_path: Path) -> None:
-    async with serving(tmp_path / "data") as server:
+async def test_R55_a_second_sigterm_ends_the_process_at_once(tmp_path: Path, engine: list[str]) -> None:
+    async with serving(tmp_path / "data", *engine) as server:
         reader, writer = await asyncio.open_connection(*server.addresses["nsq"])
         writer.write(b"  V2PUB taskdash.services\n\x00\x00\x00\x30")  # a message that never ends holds up nothing
         server.kill(signal.SIGTERM)
