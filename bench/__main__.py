@@ -12,7 +12,7 @@ import uvloop
 
 from bench.harness import Row, machine, table
 
-SUITES = ("nsq", "tcp", "http", "collect", "liveness", "stream", "growth", "lists", "memory", "flower", "board")
+SUITES = ("nsq", "tcp", "http", "collect", "liveness", "stream", "growth", "lists", "memory", "flower", "board", "instances")
 PAGE, NOTES = Path("docs/BENCHMARKS.md"), Path("docs/benchmarks-notes.md")
 
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from taskdash.store.places import File, Place
+from taskdash.store.places import Place
 from tests import postgres
+from tests.support import a_place
 
 
 @pytest.fixture(scope="session")
@@ -20,9 +21,7 @@ def server() -> Iterator[postgres.Cluster]:
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """A store on each of the two engines, with the schema of this program and empty."""
     if request.param == "sqlite":
-        embedded = File(tmp_path / "taskdash.db")
-        embedded.upgrade()
-        yield embedded
+        yield a_place(tmp_path)
         return
     cluster: postgres.Cluster = request.getfixturevalue("server")
     with cluster.fresh() as there:

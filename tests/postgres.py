@@ -6,11 +6,12 @@ It runs as somebody without rights, listens on loopback only, and need not survi
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -55,6 +56,24 @@ class Cluster:
     def stop(self, how: str = "fast") -> None:
         """`immediate`: as a crash of the server."""
         self._control("stop", "-m", how)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Meanwhile none of its processes runs: it takes connections, because the kernel does, and answers nothing."""
+        master = int((self.directory / "data" / "postmaster.pid").read_text().split()[0])
+        os.kill(master, signal.SIGSTOP)  # first, so that no others come
+        pids = [master, *map(int, Path(f"/proc/{master}/task/{master}/children").read_text().split())]
+        try:
+            self._send(pids, signal.SIGSTOP)
+            yield
+        finally:
+            self._send(pids, signal.SIGCONT)
+
+    @staticmethod
+    def _send(pids: list[int], what: signal.Signals) -> None:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, what)
 
     def _control(self, *arguments: str) -> None:
         run("pg_ctl", "-D", str(self.directory / "data"), "-s", "-w", *arguments)

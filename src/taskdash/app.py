@@ -213,6 +213,8 @@ class App:
             trusted_proxies=http.trusted_proxies,
             is_loopback=http.listen.is_loopback,
             insecure=self._settings.insecure,
+            instance=self._fleet.id,
+            others=lambda: self._fleet.others,
             version=version("taskdash"),
             started_at=self._clock.now(),
             settings=shown(self._settings),
@@ -231,7 +233,7 @@ class App:
         self._db.on_refused = partial(self._parts.report, "store")
         self._db.on_death = self._on_death
         self._parts.report("store")
-        await self._join()
+        await self._fleet.join()
         if self._has("web"):
             self._inputs.report("http", healthy=True)
             await self._listen("http", self._settings.http.listen, self._http.listen)
@@ -242,14 +244,6 @@ class App:
         await self._first_admin()  # once the start can no longer be refused: its password is told once
         self._web.addresses.update({name: _shown(*where) for name, where in self._addresses.items()})
         self._say_ready()
-
-    async def _join(self) -> None:
-        """Alone, no connection of the time before is left; of others, the one that leads finds out who is gone."""
-        if isinstance(self._fleet, Instance):
-            await self._fleet.join()
-        else:
-            while await task_actions.lose_orphans(self._db, self._clock.now()):
-                continue
 
     async def _listen(self, name: str, address: Address, listen: Callable[[str, int], Awaitable[tuple[str, int]]]) -> None:
         try:
@@ -274,11 +268,7 @@ class App:
     async def discard(self) -> None:
         """End what was built, after a start that was refused."""
         await self._collector.close()
-        await self._leave()
-
-    async def _leave(self) -> None:
-        if isinstance(self._fleet, Instance):
-            await self._fleet.leave()
+        await self._fleet.leave()
 
     def _runs(self) -> Sequence[Callable[[], Awaitable[Any]]]:
         """What runs as long as the process, by its roles."""
@@ -288,8 +278,7 @@ class App:
             "collector": [self._collector.run],
             "ingest": self._input.runs(),
         }
-        shared = [self._fleet.run] if isinstance(self._fleet, Instance) else []
-        return [self._feed.run, *shared, *(run for role, runs in by_role.items() if self._has(role) for run in runs)]
+        return [self._feed.run, self._fleet.run, *(run for role, runs in by_role.items() if self._has(role) for run in runs)]
 
     async def run_until(self, stop: asyncio.Event) -> None:
         """Serve; then drain: the entrances first, the store when nothing can come any more. Raises what a part died of."""
@@ -307,7 +296,7 @@ class App:
             for run in (*tasks, *http):
                 run.cancel()
             await asyncio.gather(*tasks, *http, return_exceptions=True)
-            await self._leave()
+            await self._fleet.leave()
         if failed:
             raise StartRefused(f"TaskDash ended: {_why(failed[0])}")
 

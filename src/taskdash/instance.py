@@ -4,6 +4,7 @@ Law: what it believes to hold ends by its own clock before it ends in the store,
 fenced in the store. So one that stood still neither goes on asking nor overwrites who followed it.
 """
 
+import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Collection, Sequence
@@ -11,7 +12,7 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
 
-from taskdash.actions import instances
+from taskdash.actions import instances, tasks
 from taskdash.actions.instances import Beat
 from taskdash.clock import Clock, every
 from taskdash.errors import StoreRefused
@@ -60,8 +61,20 @@ class Alone:
     others: Sequence[Seen] = ()
 
     def __init__(self, db: Database, clock: Clock) -> None:
-        self._db = db
+        self._db, self._clock = db, clock
         self.since = clock.now()
+
+    async def join(self) -> None:
+        """No connection of the time before is left. Raises StoreRefused."""
+        while await tasks.lose_orphans(self._db, self._clock.now()):
+            continue
+
+    async def run(self) -> None:
+        """Nobody needs to be told."""
+        await asyncio.Event().wait()
+
+    async def leave(self) -> None:
+        """Nobody takes over."""
 
     def fenced(self, names: Collection[str]) -> Store:
         """The store as it is."""

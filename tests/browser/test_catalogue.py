@@ -42,7 +42,7 @@ def _refusals() -> set[str]:
 
 
 _KINDS = {each.__name__ for each in errors.TaskDashError.__subclasses__()}
-_RAISED = _KINDS | {"Refused", "Failed", "Broken", "kind"}
+_RAISED = _KINDS | {"Refused", "Failed", "Broken", "TooSoon", "kind"}
 """How errors are made; `kind` is one that was chosen just before."""
 _NO_SCREEN = ("tcp/", "client/", "commands/", "ingest/nsqd_http.py", "wire/pack.py")
 _ANSWERS = {"rules/roles.py"}

@@ -4,10 +4,14 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import aiohttp
+from litestar import Litestar
+from litestar.datastructures import State
 from msgspec import Struct
 
 from taskdash.actions import accounts as account_actions
@@ -21,11 +25,13 @@ from taskdash.rules import secrets as forms
 from taskdash.store import accounts
 from taskdash.store.database import Database
 from taskdash.store.places import Place
+from taskdash.web import server as web_server
 from taskdash.web.context import Web
 from taskdash.web.hasher import hash_now
 from taskdash.web.server import HttpServer
 from tests.support import a_place
 
+_BUILD, _BUILT = web_server._quietly, list[Litestar]()
 PASSWORD = "a long and private sentence"
 PASSWORD_HASH = hash_now(PASSWORD)
 
@@ -107,16 +113,26 @@ class Site(Struct, kw_only=True):
         return self.client({"Authorization": f"Bearer {await self.token(name, scopes, **wish)}"})
 
 
+def _application(*arguments: Any, **options: Any) -> Litestar:
+    """The routes with a state of their own: they are built once, as most of a short test would go into building them."""
+    if not _BUILT:
+        _BUILT.append(_BUILD(*arguments, **options))
+    own = copy(_BUILT[0])
+    own.state = State()
+    return own
+
+
 @asynccontextmanager
-async def a_site(where: Path | Place, clock: Clock | None = None, **settings: Any) -> AsyncIterator[Site]:
+async def a_site(where: Path | Place | Database, clock: Clock | None = None, **settings: Any) -> AsyncIterator[Site]:
     """The web, listening on a free port of loopback; `settings` are fields of `Web`."""
     clock = clock or SystemClock()
-    db = Database(a_place(where))
+    db = where if isinstance(where, Database) else Database(a_place(where))
     db.start()
     feed = Feed(db)
     db.on_commit = feed.wake
     web = Web(db=db, feed=feed, clock=clock, parts=Parts(clock), inputs=Inputs(clock), **settings)
-    server = HttpServer(web)
+    with patch.object(web_server, "_quietly", _application):
+        server = HttpServer(web)
     host, port = await server.listen("127.0.0.1", 0)
     tasks = [asyncio.ensure_future(feed.run()), asyncio.ensure_future(server.run())]
     site = Site(web=web, server=server, host=host, port=port, clients=[])

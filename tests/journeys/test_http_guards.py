@@ -15,6 +15,7 @@ from taskdash.rules.roles import NEEDS
 from taskdash.store.tables import metadata
 from taskdash.web import server as web_server
 from taskdash.web.auth import PUBLIC
+from taskdash.web.pages import static
 from taskdash.web.routes import routes
 from tests.journeys.http import Site
 
@@ -308,3 +309,15 @@ async def test_R63_a_number_that_nobody_can_hold_is_refused_by_the_api(site: Sit
         problem = await answer.json()
     assert (answer.status, problem["field"], problem["errid"]) == (400 if number == "NaN" else 422, "later.x", 1000)
     assert "later.x" in problem["detail"]
+
+
+async def test_a_page_of_another_version_gets_our_files_and_no_browser_keeps_them(site: Site) -> None:
+    ours, theirs = static.href("app.js"), "/static/0123456789/app.js"
+    bodies = []
+    for path, kept in ((ours, static.FOREVER), (theirs, "no-store")):
+        async with site.client().get(path) as answer:
+            assert answer.headers.getall("Cache-Control") == [kept]
+            bodies.append(await answer.read())
+    assert bodies[0] == bodies[1]
+    async with site.client().get("/static/0123456789/none.js") as answer:
+        assert answer.status == 404

@@ -1,19 +1,26 @@
 """`Idempotency-Key`: done once, answered alike. SPEC 8, RELIABILITY R3."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Connection, select, update
 
 from taskdash.clock import ManualClock
-from taskdash.errors import StoreRefused
-from taskdash.store import accounts, events, idempotency, tasks
+from taskdash.errors import OutcomeUnknown, StoreRefused
+from taskdash.model.instants import seconds
+from taskdash.rules.fleet import Report
+from taskdash.store import accounts, events, idempotency, instances, tasks
+from taskdash.store.idempotency import Run
 from taskdash.store.places import Place
 from taskdash.store.tables import idempotency as kept
+from taskdash.store.tables import instances as known_instances
 from tests.journeys.http import PASSWORD, Person, Site, a_site
-from tests.support import a_task, everything
+from tests.postgres import Cluster
+from tests.support import a_task, eventually, everything
 
 VIEW = {"name": "mine", "query": "status=failed"}
 
@@ -157,16 +164,16 @@ async def test_a_key_holds_for_24_hours(place: Place) -> None:
 
 async def test_after_a_restart_nothing_still_runs(site: Site) -> None:
     for _start in range(2):
-        begun = await site.db.write(lambda conn: idempotency.begin(conn, "name", "digest", 1, runs=False))
+        begun = await site.db.write(lambda conn: idempotency.begin(conn, Run("name", "", 1), "digest", runs=False))
         assert begun is None
-    assert await site.db.write(lambda conn: idempotency.begin(conn, "name", "digest", 2, runs=True)) is not None
+    assert await site.db.write(lambda conn: idempotency.begin(conn, Run("name", "", 2), "digest", runs=True)) is not None
 
 
 class Refusing:
     """Refuses the `nth` write from now on: instead of doing it, or after it was done."""
 
-    def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._write = site.db.write
+    def __init__(self, site: Site, monkeypatch: pytest.MonkeyPatch, kind: type[StoreRefused] = StoreRefused) -> None:
+        self._write, self._kind = site.db.write, kind
         self.left, self.is_done_first, self.refused = 0, False, False
         monkeypatch.setattr(site.db, "write", self.write)
 
@@ -179,7 +186,7 @@ class Refusing:
         if self.left == 0 and self.is_done_first:
             await self._write(work)
         if self.left == 0:
-            raise StoreRefused("the disk is full")
+            raise self._kind("the disk is full")
         return await self._write(work)
 
 
@@ -215,16 +222,65 @@ async def test_R33_a_key_whose_beginning_was_stored_although_it_was_refused_is_f
     assert await _views(ada) == 1
 
 
-async def test_an_answer_that_the_store_refused_is_stored_with_the_next_one(
+async def test_an_answer_that_the_store_refused_is_stored_soon_although_nobody_comes_for_it(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ada = await site.person("ada")
     Refusing(site, monkeypatch).arm(3)
     assert (await _post(ada, "/views", VIEW, "k1"))[0] == 201
-    unfinished = select(kept.c.key).where(kept.c.status.is_(None))
-    assert len(await site.db.read(lambda conn: conn.execute(unfinished).all())) == 1
-    await _post(ada, "/views", VIEW, "k2")
-    assert await site.db.read(lambda conn: conn.execute(unfinished).all()) == []
+    finished = select(kept.c.key).where(kept.c.status == 201)
+    await eventually(lambda: site.db.read(lambda conn: conn.execute(finished).all()))
+
+
+@asynccontextmanager
+async def _two(server: Cluster) -> AsyncIterator[tuple[Site, Site]]:
+    """Two instances that both live as long as the test."""
+
+    def tell(conn: Connection) -> None:
+        for name in "ab":
+            instances.tell(conn, name, Report())
+        conn.execute(update(known_instances).values(seen_at=known_instances.c.seen_at + seconds(3_600)))
+
+    with server.fresh() as place:
+        async with a_site(place, instance="a") as site, a_site(place, instance="b") as other:
+            await site.db.write(tell)
+            yield site, other
+
+
+async def test_the_other_instance_answers_soon_what_the_store_refused_to_keep(
+    server: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _two(server) as (site, other):
+        ada = await site.person("ada")
+        at_other = await other.again("ada")
+        Refusing(site, monkeypatch).arm(3)
+        first, told = await _post(ada, "/views", VIEW, "k1"), set()
+
+        async def is_answered() -> bool:
+            answer = await _post(at_other, "/views", VIEW, "k1")
+            told.add(answer[0])
+            return answer == first
+
+        await eventually(is_answered)
+        assert first[0] == 201
+        assert told <= {201, 409}
+        assert await _views(ada) == 1
+
+
+async def test_R32_a_key_whose_beginning_may_have_been_kept_is_soon_free_at_the_other_instance(
+    server: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with _two(server) as (site, other):
+        ada = await site.person("ada")
+        at_other = await other.again("ada")
+        Refusing(site, monkeypatch, OutcomeUnknown).arm(1, is_done_first=True)
+        assert (await _post(ada, "/views", VIEW, "k1"))[0] == 503
+
+        async def is_done() -> bool:
+            return (await _post(at_other, "/views", VIEW, "k1"))[0] == 201
+
+        await eventually(is_done)
+        assert await _views(ada) == 1
 
 
 @pytest.mark.parametrize("key", ["", "k" * 256])

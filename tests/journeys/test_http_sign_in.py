@@ -138,6 +138,30 @@ async def test_a_new_password_keeps_who_chose_it_signed_in(site: Site) -> None:
     assert (await _login(client, "ada", NEW))[0] == 200
 
 
+async def test_a_new_password_does_not_undo_the_one_that_an_admin_set_meanwhile(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ada = await site.person("ada")
+    hashing, go_on, known = asyncio.Event(), asyncio.Event(), site.server.app.state.hasher.hash
+
+    async def slow(password: str) -> str:
+        hashing.set()
+        await go_on.wait()
+        return str(await known(password))
+
+    monkeypatch.setattr(site.server.app.state.hasher, "hash", slow)
+    body = {"old": PASSWORD, "new": NEW}
+    changing = asyncio.ensure_future(_status(ada.http, "/api/v1/me/password", "POST", json=body))
+    await hashing.wait()
+    now = site.web.clock.now()
+    await site.db.write(lambda conn: account_actions.change_password(conn, SYSTEM, "ada", "the admin's", now))
+    go_on.set()
+    assert await changing == 401
+    user = await site.db.read(lambda conn: accounts.user(conn, "ada"))
+    assert user
+    assert user.password_hash == "the admin's"
+
+
 async def test_R149_a_bad_new_password_is_422_and_names_the_field(site: Site) -> None:
     ada = await site.person("ada")
     for new in ("short", "password1234"):

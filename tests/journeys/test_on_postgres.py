@@ -98,8 +98,6 @@ async def test_commands_work_on_it_beside_a_running_server(empty: Server, tmp_pa
         assert f"well    store {empty} has schema {HEAD}" in well.output, well
         again = await taskdash("db", "upgrade", at)
         assert again.output.endswith(f": schema {HEAD}, nothing to do\n"), again
-    backup = await taskdash("db", "backup", str(tmp_path / "copy"), at)
-    assert (backup.status, backup.errors.count("\n")) == (2, 1)
 
 
 async def test_a_password_is_asked_for_and_never_shown() -> None:

@@ -220,3 +220,20 @@ async def test_R161_names_are_parameters_never_sql(db: Database) -> None:
     name = "'; DROP TABLE users; --"
     await _add(db, name)
     assert [user.name for user in await db.read(accounts.all_users)] == [name]
+
+
+async def test_of_what_two_instances_saw_of_a_session_and_a_token_the_later_counts(db: Database) -> None:
+    await _add(db, "ada")
+    await _session(db, "ada")
+    wish = TokenWish(user="ada", name="ci")
+    _text, token = await db.write(lambda conn: actions.create_token(conn, SYSTEM, wish, NOW))
+    for at in (NOW + seconds(20), NOW + seconds(10)):
+        await db.write(lambda conn, at=at: accounts.touch(conn, {"s1": at}, {token.id: at}))
+    (session,) = await db.read(lambda conn: accounts.sessions_of(conn, "ada"))
+    (kept,) = await db.read(lambda conn: accounts.tokens_of(conn, "ada"))
+    assert session.last_seen_at == kept.last_used_at == NOW + seconds(20)
+
+
+async def test_the_first_who_asks_for_a_secret_makes_it_for_all(db: Database) -> None:
+    made = [await db.write(lambda conn, new=new: accounts.secret(conn, "device", new)) for new in ("one", "two")]
+    assert made == ["one", "one"]

@@ -11,13 +11,15 @@ import pytest
 
 from taskdash.errors import StartRefused
 from taskdash.model.records import NewEvent
-from taskdash.store import datadir, events, services, tasks
-from taskdash.store.backup import backup, restore, sha256_path
-from taskdash.store.check import MOST_TOLD, check
+from taskdash.store import datadir, events
+from taskdash.store.backup import backup, restore
+from taskdash.store.backup_files import sha256_path
+from taskdash.store.check import check
 from taskdash.store.database import Database
 from taskdash.store.migrations import runner
 from taskdash.store.places import File
-from tests.support import NOW, a_service, a_task
+from tests.store.test_check import filled
+from tests.support import NOW
 
 
 @pytest.fixture
@@ -37,21 +39,6 @@ def an_event(number: int) -> NewEvent:
 def lines_of_history(path: Path) -> list[tuple[int, str]]:
     with closing(sqlite3.connect(path)) as conn:
         return list(conn.execute("SELECT seq, subject_id FROM events ORDER BY seq"))
-
-
-async def filled(path: Path, *, tasks_of: int = 3) -> None:
-    """A service with some tasks, and what was told of the first one."""
-    database = Database(File(path))
-    database.start()
-    told = [
-        NewEvent(at=NOW, kind="task.registered", subject_type="task", subject_id="t0", after={"status": "running"}),
-        NewEvent(at=NOW, kind="task.claimed", subject_type="task", subject_id="t0", after={"user": "ssx"}),
-    ]
-    some = [a_task(id=f"t{n}", service_id="billing", user="ssx" if n == 0 else "") for n in range(tasks_of)]
-    await database.write(lambda conn: services.save(conn, [a_service()]))
-    await database.write(lambda conn: tasks.save(conn, [(None, task) for task in some]))
-    await database.write(lambda conn: events.append(conn, told))
-    await database.close()
 
 
 def change(path: Path, statement: str) -> None:
@@ -98,7 +85,7 @@ async def test_R163_a_backup_under_load_opens_and_is_a_prefix_of_history(owned: 
 
 
 async def test_R162_R163_a_backup_is_private_and_has_its_sha256_beside_it(owned: datadir.DataDir, tmp_path: Path) -> None:
-    await filled(owned.database)
+    await filled(File(owned.database))
     copied = backup(owned.database, tmp_path / "b.db")
     assert copied.path.stat().st_mode & 0o777 == 0o600
     assert sha256_path(copied.path).read_text() == f"{copied.sha256}  b.db\n"
@@ -121,10 +108,10 @@ def test_a_backup_of_nothing_and_into_nowhere_is_refused(owned: datadir.DataDir,
 
 
 async def test_R163_a_restore_brings_back_that_moment_and_keeps_the_old_store(owned: datadir.DataDir, tmp_path: Path) -> None:
-    await filled(owned.database)
+    await filled(File(owned.database))
     copied = backup(owned.database, tmp_path / "b.db")
     change(owned.database, "DELETE FROM tasks")
-    kept = restore(owned, copied.path, NOW)
+    kept = restore(owned.database, copied.path, NOW)
     assert kept is not None
     with closing(sqlite3.connect(owned.database)) as conn:
         assert conn.execute("SELECT count(*) FROM tasks").fetchone() == (3,)
@@ -134,14 +121,14 @@ async def test_R163_a_restore_brings_back_that_moment_and_keeps_the_old_store(ow
         )
     with closing(sqlite3.connect(kept)) as conn:
         assert conn.execute("SELECT count(*) FROM tasks").fetchone() == (0,)
-    assert check(owned.database) == []
+    assert check(File(owned.database)) == []
     assert owned.database.stat().st_mode & 0o777 == 0o600
 
 
 async def test_R21_the_wal_that_a_killed_server_left_goes_with_the_old_store_not_into_the_new_one(
     owned: datadir.DataDir, tmp_path: Path
 ) -> None:
-    await filled(owned.database)
+    await filled(File(owned.database))
     copied = backup(owned.database, tmp_path / "b.db")
     with closing(sqlite3.connect(owned.database)) as conn:
         conn.execute("DELETE FROM tasks")
@@ -149,7 +136,7 @@ async def test_R21_the_wal_that_a_killed_server_left_goes_with_the_old_store_not
         left = {path: path.read_bytes() for path in (owned.database, owned.path / "taskdash.db-wal")}
     for path, content in left.items():
         path.write_bytes(content)
-    kept = restore(owned, copied.path, NOW)
+    kept = restore(owned.database, copied.path, NOW)
     assert kept
     for path, count in ((owned.database, 3), (kept, 0)):
         with closing(sqlite3.connect(path)) as conn:
@@ -160,17 +147,17 @@ async def test_R21_a_restore_that_is_killed_before_the_rename_leaves_the_old_sto
     owned: datadir.DataDir, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copied = backup(owned.database, tmp_path / "b.db")
-    await filled(owned.database)
+    await filled(File(owned.database))
 
     def killed(*_paths: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(os, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
-        restore(owned, copied.path, NOW)
+        restore(owned.database, copied.path, NOW)
     with closing(sqlite3.connect(owned.database)) as conn:
         assert conn.execute("SELECT count(*) FROM tasks").fetchone() == (3,)
-    assert check(owned.database) == []
+    assert check(File(owned.database)) == []
 
 
 def test_R163_a_backup_that_was_changed_is_refused_and_nothing_changes(owned: datadir.DataDir, tmp_path: Path) -> None:
@@ -180,7 +167,7 @@ def test_R163_a_backup_that_was_changed_is_refused_and_nothing_changes(owned: da
     content[5000] ^= 1
     copied.path.write_bytes(content)
     with pytest.raises(StartRefused, match="is not what was backed up"):
-        restore(owned, copied.path, NOW)
+        restore(owned.database, copied.path, NOW)
     assert owned.database.read_bytes() == before
 
 
@@ -195,43 +182,16 @@ def test_R39_a_file_that_is_no_store_is_refused(owned: datadir.DataDir, tmp_path
         (tmp_path / "none", "cannot be used|no TaskDash"),
     ):
         with pytest.raises(StartRefused, match=reason):
-            restore(owned, path, NOW)
+            restore(owned.database, path, NOW)
     garbage = tmp_path / "garbage.db"
     garbage.write_bytes(os.urandom(10_000))
     with pytest.raises(StartRefused, match="SQLITE_NOTADB"):
-        restore(owned, garbage, NOW)
-
-
-async def test_F9_a_changed_text_that_sqlite_does_not_see_is_found_by_history(owned: datadir.DataDir) -> None:
-    await filled(owned.database)
-    assert check(owned.database) == []
-    change(owned.database, "UPDATE tasks SET user = 'zzz' WHERE id = 't0'")
-    assert "task t0: user is 'zzz', but its last event says 'ssx'" in check(owned.database)
-
-
-async def test_check_tells_of_counters_orphans_and_rows_that_cannot_be_read(owned: datadir.DataDir) -> None:
-    await filled(owned.database)
-    change(owned.database, "UPDATE services SET task_total = 7, state = 'odd'")
-    change(owned.database, "UPDATE task_counts SET n = 9 WHERE kind = 'status'")
-    change(owned.database, "UPDATE tasks SET service_id = 'nobody' WHERE id = 't1'")
-    problems = check(owned.database)
-    assert any(p.startswith("service billing cannot be read: Invalid enum value 'odd'") for p in problems)
-    assert "service billing: the counter says 7 tasks, there are 2" in problems
-    assert "the counter of status '' with status 'running' says 9, there are 3" in problems
-    assert "task t1 belongs to the service nobody, which is not there" in problems
-
-
-async def test_check_tells_at_most_a_hundred_problems(owned: datadir.DataDir) -> None:
-    await filled(owned.database, tasks_of=200)
-    change(owned.database, "UPDATE tasks SET service_id = 'nobody'")
-    problems = check(owned.database)
-    assert len(problems) == MOST_TOLD + 1
-    assert problems[-1] == "there are more"
+        restore(owned.database, garbage, NOW)
 
 
 async def test_R38_check_names_a_damaged_page(owned: datadir.DataDir) -> None:
-    await filled(owned.database, tasks_of=500)
+    await filled(File(owned.database), tasks_of=500)
     overwrite_the_pages_of(owned.database, "tasks")
-    problems = check(owned.database)
+    problems = check(File(owned.database))
     assert problems
     assert all(p.startswith(("SQLite: ", "the store cannot be read: SQLITE_CORRUPT")) for p in problems)

@@ -17,6 +17,7 @@ from taskdash.store import datadir, events, services, sqlite
 from taskdash.store.database import Database
 from taskdash.store.migrations import runner
 from taskdash.store.places import File, Place
+from tests.schemas import make_newer
 from tests.support import NOW, a_place, a_service, eventually
 
 
@@ -174,8 +175,7 @@ def test_R39_a_database_of_another_program_is_refused_and_not_touched(tmp_path: 
 def test_R17_a_newer_store_is_refused_in_one_sentence(tmp_path: Path) -> None:
     path = tmp_path / "taskdash.db"
     runner.upgrade(path)
-    with sqlite3.connect(path) as other:
-        other.execute("UPDATE alembic_version SET version_num = '9999'")
+    make_newer(File(path), "9999", "9998")
     with pytest.raises(StartRefused, match="newer TaskDash"):
         runner.upgrade(path)
 

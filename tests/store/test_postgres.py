@@ -16,6 +16,7 @@ from taskdash.store.database import Database
 from taskdash.store.migrations.steps import HEAD
 from taskdash.store.places import Server
 from tests.postgres import Cluster, cluster
+from tests.schemas import make_newer
 from tests.support import NOW, a_service, eventually
 
 WAITS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
@@ -141,8 +142,7 @@ def test_an_empty_database_gets_the_schema_and_a_second_upgrade_finds_it_done(se
 
 def test_R17_a_newer_schema_is_refused_and_not_touched(server: Cluster) -> None:
     with server.fresh() as place:
-        with psycopg.connect(place.url, autocommit=True) as other:
-            other.execute("UPDATE alembic_version SET version_num = '9999'")
+        make_newer(place, "9999", "9998")
         for ask in (place.upgrade, place.revision):
             with pytest.raises(StartRefused, match="is of a newer TaskDash"):
                 ask()

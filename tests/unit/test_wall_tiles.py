@@ -2,9 +2,9 @@
 
 import pytest
 
-from taskdash.health import Input
 from taskdash.model.instants import seconds
 from taskdash.model.records import Actor, Role, Scope, Service
+from taskdash.rules.sight import Source
 from taskdash.web.pages import texts, wall_tiles
 from taskdash.web.pages.wall_access import reads_only
 
@@ -48,8 +48,8 @@ def test_each_state_has_its_number_the_worst_first() -> None:
     assert [(tile.name, tile.word.text) for tile in found] == [("12", "Down"), ("3", "Late"), ("1,240", "Up")]
 
 
-def an_input(name: str, *, healthy: bool) -> Input:
-    return Input(name, healthy, NOW, last_message_at=NOW - seconds(2))
+def an_input(name: str, *, healthy: bool) -> Source:
+    return Source(name=name, healthy=healthy, since=NOW, last_message_at=NOW - seconds(2))
 
 
 def test_the_inputs_share_a_tile_that_names_those_that_are_lost() -> None:

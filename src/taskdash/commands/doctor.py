@@ -113,7 +113,7 @@ def _store(settings: Settings) -> str:
         raise Unwell(str(refused)) from None
     if found is None:
         return f"store {name} is not there yet; `taskdash serve` makes it"
-    return f"store {name} has schema {found}" + ("" if settings.db else "; `taskdash db check` looks at every row")
+    return f"store {name} has schema {found}; `taskdash db check` looks at every row"
 
 
 def _is_running(settings: Settings) -> bool:

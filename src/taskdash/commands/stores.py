@@ -6,7 +6,6 @@ sees the change at once (SPEC 9).
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -18,9 +17,9 @@ from taskdash.model.fields import safe_text
 from taskdash.model.instants import Instant
 from taskdash.model.records import Actor
 from taskdash.settings.model import Settings
-from taskdash.store import datadir, events
+from taskdash.store import events
 from taskdash.store.dialect import refusal_of_commit
-from taskdash.store.migrations.steps import HEAD
+from taskdash.store.migrations.steps import HEAD, is_done
 from taskdash.store.places import Place, place_of
 
 T = TypeVar("T")
@@ -39,34 +38,16 @@ def store_of(settings: Settings) -> Place:
     return place_of(settings.db, settings.data_dir)
 
 
-def store_path(settings: Settings) -> Path:
-    """The embedded store's file."""
-    if settings.db:
-        raise StartRefused("this command works on the embedded store only; leave db empty (PostgreSQL has its own tools)", 2)
-    return settings.data_dir / datadir.DATABASE
-
-
 @contextmanager
 def owned(settings: Settings) -> Iterator[None]:
     """The store, owned. Raises StartRefused that says the server must be stopped."""
-    with _stopped(), store_of(settings).owned():
+    with stopped(), store_of(settings).owned():
         yield
 
 
 @contextmanager
-def owned_directory(settings: Settings) -> Iterator[datadir.DataDir]:
-    """As `owned`, the data directory of the embedded store."""
-    store_path(settings)
-    with _stopped():
-        directory = datadir.lock(settings.data_dir)
-    try:
-        yield directory
-    finally:
-        directory.release()
-
-
-@contextmanager
-def _stopped() -> Iterator[None]:
+def stopped() -> Iterator[None]:
+    """Says of a store that is in use what to do about it."""
     try:
         yield
     except StartRefused as refused:
@@ -113,7 +94,7 @@ def _ready(settings: Settings, store: Place) -> None:
     if found is None:
         with owned(settings):
             store.upgrade()
-    elif found != HEAD:
+    elif not is_done(found):
         raise StartRefused(f"the store {store} has schema {found}; bring it to {HEAD} with `taskdash db upgrade`")
 
 

@@ -120,11 +120,13 @@ def sessions_of(conn: Connection, user_name: str) -> list[Session]:
 
 
 def touch(conn: Connection, sessions_seen: Mapping[str, Instant], tokens_seen: Mapping[str, Instant]) -> None:
-    """Note when sessions and tokens (by id) were last used."""
+    """Note when sessions and tokens (by id) were last used; of what several instances saw the latest counts."""
     for session_id, at in sessions_seen.items():
-        conn.execute(update(sessions).where(sessions.c.id == session_id).values(last_seen_at=at))
+        later = (sessions.c.id == session_id) & (sessions.c.last_seen_at < at)
+        conn.execute(update(sessions).where(later).values(last_seen_at=at))
     for token_id, at in tokens_seen.items():
-        conn.execute(update(tokens).where(tokens.c.id == token_id).values(last_used_at=at))
+        later = (tokens.c.id == token_id) & (func.coalesce(tokens.c.last_used_at, 0) < at)
+        conn.execute(update(tokens).where(later).values(last_used_at=at))
 
 
 def end_session(conn: Connection, session_id: str) -> bool:
@@ -143,15 +145,13 @@ def purge_sessions(conn: Connection, idle_before: Instant, now: Instant) -> int:
     return conn.execute(delete(sessions).where(ended)).rowcount
 
 
-def secret(conn: Connection, name: str) -> str | None:
-    """A secret of this store, such as the one that signs device cookies; None before it was kept."""
-    value = conn.execute(select(store_facts.c.value).where(store_facts.c.key == f"secret {name}")).scalar()
-    return None if value is None else str(value)
-
-
-def keep_secret(conn: Connection, name: str, value: str) -> None:
-    """Keep a secret that is not kept yet."""
-    conn.execute(insert(store_facts), [{"key": f"secret {name}", "value": value}])
+def secret(conn: Connection, name: str, new: str) -> str:
+    """A secret of this store, such as the one that signs device cookies; the first who asks makes it."""
+    key = store_facts.c.key == f"secret {name}"
+    if (known := conn.execute(select(store_facts.c.value).where(key)).scalar()) is not None:
+        return str(known)
+    conn.execute(insert(store_facts), [{"key": f"secret {name}", "value": new}])
+    return new
 
 
 def _first(found: list[R]) -> R | None:

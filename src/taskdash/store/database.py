@@ -10,6 +10,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
@@ -23,6 +24,7 @@ from taskdash.store.elements import upsert
 from taskdash.store.places import Place
 from taskdash.store.readers import Readers, resolve
 from taskdash.store.tables import store_facts
+from taskdash.store.watch import Watch
 
 T = TypeVar("T")
 Work = Callable[[Connection], Any]
@@ -30,6 +32,10 @@ Work = Callable[[Connection], Any]
 MOST_IN_ONE_COMMIT = 512
 MOST_WAITING = 20_000
 READERS = 4
+BEGIN_S = 5.0
+ANSWER_S = 10.0
+"""So long the store may say nothing when a transaction is to begin, and within one: then its connection is given up."""
+QUESTION_S = 5.0
 PROBE_EVERY_S = 1.0
 SWITCH_EVERY_S = 0.0005
 """A thread that comes back from the disk gets the interpreter after so long, not after Python's 5 ms: while the event loop is
@@ -39,6 +45,10 @@ busy, that wait was most of a commit."""
 class _Job(Struct):
     work: Work
     future: "asyncio.Future[Any] | None" = None
+    asked_at: float = 0.0
+
+    def refuse(self, refused: StoreRefused) -> None:
+        resolve(self.future, refused)
 
 
 class Store(Protocol):
@@ -70,11 +80,11 @@ class Database:
         self._refused = False
         self._unsent: list[_Job] = []
         """What a connection was to do that turned out to be gone before it had begun."""
-        self._told = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._keeper = place.a_keeper()
         self._writer = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
         self._readers = Readers(place.open_readers(), place.dialect, readers)
+        self._watch = Watch(self._waiting, self._question, self._tell)
 
     def start(self) -> None:
         """Start the writer; call on the event loop that will use it."""
@@ -83,12 +93,14 @@ class Database:
         self._writer.start()
         self._keeper.start(lambda: self._call(self.on_commit, True))
         self._readers.start()
+        self._watch.start()
 
     async def close(self) -> None:
         """Store all that waits, then end the threads and leave nothing half done behind."""
         self._closing = True
         self._waiting.put(None)
         await asyncio.to_thread(self._writer.join)
+        self._watch.stop()
         await asyncio.to_thread(self._readers.close)
         await asyncio.to_thread(self._keeper.close)
         self._engine.dispose()
@@ -99,6 +111,18 @@ class Database:
         """What `query` returns. Raises Busy when it ran longer than `limit_s`, StoreRefused when the store fails."""
         return await self._readers.read(query, limit_s)
 
+    def _question(self, is_with_the_store: Callable[[], None]) -> "asyncio.Future[Any]":
+        """The smallest one."""
+
+        def ask(conn: Connection) -> None:
+            is_with_the_store()
+            self._dialect.rows(conn, "SELECT 1")
+
+        return self._readers.read(ask, QUESTION_S)
+
+    def _tell(self, reason: str) -> None:
+        self.on_refused(reason)
+
     # writing
 
     async def write(self, work: Callable[[Connection], T]) -> T:
@@ -108,7 +132,7 @@ class Database:
         if self._waiting.qsize() >= MOST_WAITING:
             raise StoreRefused("too many changes are waiting; nothing was kept")
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.put(_Job(work, future))
+        self._waiting.put(_Job(work, future, monotonic()))
         return await future
 
     def _write_loop(self) -> None:
@@ -121,10 +145,13 @@ class Database:
 
     def _write_until_refused(self) -> None:
         """One connection's life: after a refusal it is closed, never trusted again (RELIABILITY R26)."""
+        self._watch.tries()
         try:
             with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+                self._watch.worked()
                 has_worked = False
                 while batch := self._next_batch():
+                    self._watch.tries()
                     if not self._has_begun(conn, batch, has_worked) or self._commit(conn, batch):
                         return
                     has_worked = True
@@ -134,10 +161,12 @@ class Database:
     def _has_begun(self, conn: Connection, batch: list[_Job], has_worked: bool) -> bool:
         """False: the batch is refused; or, when the connection died of idleness or a restart, waits for the next one."""
         try:
+            self._dialect.wait_at_most(conn, BEGIN_S)
             self._dialect.begin(conn)
+            self._dialect.wait_at_most(conn, ANSWER_S)
         except DBAPIError as error:
             self._dialect.roll_back(conn)
-            if has_worked and self._dialect.is_lost(error):
+            if has_worked and self._dialect.is_lost(error) and not self._dialect.is_silent(error):
                 self._unsent = batch
             else:
                 self._settle(batch, [], self._dialect.refusal(error))
@@ -184,6 +213,8 @@ class Database:
         try:
             result = work(conn)
         except DBAPIError as error:
+            if self._dialect.is_lost(error):
+                raise
             result = self._dialect.refusal(error)
         except (TaskDashError, SQLAlchemyError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
             result = error
@@ -195,6 +226,8 @@ class Database:
 
     def _settle(self, batch: list[_Job], results: list[Any], refused: StoreRefused | None, *, told: bool = False) -> None:
         self._refused = refused is not None
+        if not refused:
+            self._watch.worked()
         self._call(self._answer, batch, results, refused, told)
 
     def _call(self, function: Callable[..., None], *arguments: Any) -> None:
@@ -205,10 +238,7 @@ class Database:
         for index, job in enumerate(batch):
             # an exception of its own each: one that is raised in many places has the traceback of them all
             resolve(job.future, type(refused)(refused.detail, **refused.extra) if refused else results[index])
-        reason = refused.detail if refused else ""
-        if reason != self._told:
-            self._told = reason
-            self.on_refused(reason)
+        self._watch.say("writer", refused.detail if refused else "")
         if not refused:
             self.on_commit(told)
 

@@ -11,6 +11,7 @@ from typing import IO
 from taskdash.errors import StartRefused
 
 DATABASE = "taskdash.db"
+LOCK = "LOCK"
 RESERVE = "reserve"
 RESERVE_BYTES = 8 * 1024 * 1024
 
@@ -42,7 +43,7 @@ def lock(path: Path) -> DataDir:
     """Own the directory. Raises StartRefused naming the pid of the process that owns it already."""
     prepare(path)
     try:
-        file = open(path / "LOCK", "a+", encoding="ascii", opener=_private)  # noqa: SIM115  (held for life)
+        file = open(path / LOCK, "a+", encoding="ascii", opener=_private)  # noqa: SIM115  (held for life)
     except OSError as error:
         raise StartRefused(f"{path / 'LOCK'} cannot be opened by uid {os.getuid()}: {error.strerror}") from None
     try:

@@ -56,6 +56,13 @@ class Dialect(Protocol):
     def limit_query(self, conn: Connection, limit_s: float | None) -> None:
         """Interrupt whatever runs on this connection `limit_s` seconds from now; None: no limit."""
 
+    def wait_at_most(self, conn: Connection, silence_s: float) -> None:
+        """Close this connection when the store says nothing for so long to what is asked on it from now on. Of a file nobody
+        can say that it is silent: its calls end when they end."""
+
+    def is_silent(self, error: DBAPIError) -> bool:
+        """True when `wait_at_most` closed the connection: it is lost too, and another one would fare no better."""
+
     def is_interrupted(self, error: DBAPIError) -> bool:
         """True when `limit_query` ended the query."""
 

@@ -4,14 +4,17 @@ Law: beyond `place_of`, nobody asks which of the two it is.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import ClassVar, Protocol
 
 from msgspec import Struct
 from sqlalchemy import Engine
 
+from taskdash.errors import StartRefused
+from taskdash.model.instants import Instant
 from taskdash.store import datadir, sqlite
+from taskdash.store.backup_files import Copied
 from taskdash.store.checkpoint import Checkpointer
 from taskdash.store.dialect import Dialect, named
 from taskdash.store.migrations import runner
@@ -43,17 +46,29 @@ class Place(Protocol):
     def open_readers(self) -> Engine:
         """For who reads."""
 
+    def open_unchanging(self) -> Engine:
+        """For who must not change a byte."""
+
     def a_keeper(self) -> Keeper:
         """What it needs beside the writer."""
 
     def owned(self, *, keep_reserve: bool = False) -> AbstractContextManager[None]:
         """Nobody else serves it meanwhile, unless it is shared. Raises StartRefused that says who does."""
 
+    def unserved(self) -> AbstractContextManager[None]:
+        """Nobody serves it, and it stays as it is. Raises StartRefused that says who does."""
+
     def revision(self) -> str | None:
         """Its schema, None when it is still to be made. Changes nothing. Raises StartRefused."""
 
     def upgrade(self) -> None:
         """Create it or bring it to this program's schema. Raises StartRefused."""
+
+    def backup(self, target: Path) -> Copied:
+        """Copy it into a new file. Raises StartRefused."""
+
+    def restore(self, source: Path, now: Instant) -> Path | None:
+        """Put a backup in its place; returns where the old store is kept, if there was one. Raises StartRefused."""
 
 
 class File(Struct, frozen=True):
@@ -76,6 +91,10 @@ class File(Struct, frozen=True):
 
     open_readers = open_engine
 
+    def open_unchanging(self) -> Engine:
+        """For who must not change a byte."""
+        return sqlite.open_engine(self.path, read_only=True)
+
     def a_keeper(self) -> Checkpointer:
         """Keeps the WAL small."""
         return Checkpointer(self.path)
@@ -91,6 +110,12 @@ class File(Struct, frozen=True):
         finally:
             directory.release()
 
+    @contextmanager
+    def unserved(self) -> Iterator[None]:
+        """By the same lock, where there is one: a file that no server ever had, such as a backup, has none."""
+        with self.owned() if (self.path.parent / datadir.LOCK).exists() else nullcontext():
+            yield
+
     def revision(self) -> str | None:
         """Its schema."""
         return runner.revision(self.path)
@@ -98,6 +123,19 @@ class File(Struct, frozen=True):
     def upgrade(self) -> None:
         """Create it or bring it to this program's schema."""
         runner.upgrade(self.path)
+
+    def backup(self, target: Path) -> Copied:
+        """Copy it into a new file."""
+        from taskdash.store import backup
+
+        return backup.backup(self.path, target)
+
+    def restore(self, source: Path, now: Instant) -> Path | None:
+        """Put a backup in its place."""
+        from taskdash.store import backup
+
+        with self.owned():
+            return backup.restore(self.path, source, now)
 
 
 class Server(Struct, frozen=True):
@@ -130,6 +168,8 @@ class Server(Struct, frozen=True):
 
         return postgres.open_engine(self.url, read_only=True)
 
+    open_unchanging = open_readers
+
     def a_keeper(self) -> Keeper:
         """The server keeps itself; what others write is listened for."""
         from taskdash.store.listener import Listener
@@ -140,6 +180,15 @@ class Server(Struct, frozen=True):
     def owned(self, *, keep_reserve: bool = False) -> Iterator[None]:
         """Nobody needs to own it: who serves it shares it (`store.leases`)."""
         del keep_reserve
+        yield
+
+    @contextmanager
+    def unserved(self) -> Iterator[None]:
+        """By what instances tell of themselves."""
+        from taskdash.store.whole import reading, refuse_served
+
+        with reading(self) as conn:
+            refuse_served(conn, self)
         yield
 
     def revision(self) -> str | None:
@@ -154,7 +203,29 @@ class Server(Struct, frozen=True):
 
         on_server.upgrade(self.url)
 
+    def backup(self, target: Path) -> Copied:
+        """Copy it into a new file."""
+        from taskdash.store import backup_postgres
+
+        return backup_postgres.backup(self, target)
+
+    def restore(self, source: Path, now: Instant) -> Path | None:
+        """Put a backup in its place."""
+        from taskdash.store import backup_postgres
+
+        return backup_postgres.restore(self, source, now)
+
 
 def place_of(db: str, data_dir: Path) -> Place:
     """By the settings `db` and `data_dir`."""
     return Server(db) if db else File(data_dir / datadir.DATABASE)
+
+
+def place_at(url: str) -> Place:
+    """By a url of either kind: `sqlite:PATH`, of a file or of a data directory, or `postgresql://…`. Raises StartRefused."""
+    if url.startswith(("postgresql:", "postgres:")):
+        return Server(url)
+    kind, _, path = url.partition(":")
+    if kind != "sqlite" or not path:
+        raise StartRefused(f"a store is sqlite:PATH or postgresql://…, not {kind}:…", 2)
+    return File(Path(path) / datadir.DATABASE if Path(path).is_dir() else Path(path))

@@ -24,6 +24,7 @@ from sqlalchemy.pool import NullPool
 from taskdash.errors import RowRefused, StoreRefused
 from taskdash.model.instants import Instant
 from taskdash.store.elements import ESCAPE, Holds, HoldsFolded, OneOf, arguments
+from taskdash.store.patience import PatientConnection, Silence
 from taskdash.store.tables import BINDING_KINDS, KEPT_KINDS
 
 WRITERS = 0x5441534B
@@ -61,6 +62,12 @@ _OF_THE_ROW = (
 """The errors of a row that is wrong, while the store is well."""
 _READING = "SET default_transaction_read_only = on"
 _LIMIT = "the limit of this connection's queries in ms"
+CONNECT_S = 5.0
+"""To a server that accepts a connection and then says nothing."""
+BEYOND_LIMIT_S = 1.0
+"""A query that reaches its limit is ended by the server; so much later nothing more will come."""
+UNLIMITED_S = 60.0
+"""Of a query without a limit, the longest silence."""
 
 
 class _Whole(Loader):
@@ -98,10 +105,12 @@ def open_engine(url: str, *, read_only: bool = False) -> Engine:
     session = ";".join((*_SESSION, *([_READING] if read_only else ())))
 
     def connect() -> psycopg.Connection[Any]:
-        connection = psycopg.connect(conninfo, autocommit=True)
+        connection = PatientConnection.connect(conninfo, autocommit=True)
         connection.adapters.register_loader("numeric", _Whole)
         connection.adapters.register_dumper(str, _Storable)
+        connection.patience_s = CONNECT_S
         connection.execute(session.encode())
+        connection.patience_s = None
         return connection
 
     engine = create_engine(
@@ -206,9 +215,20 @@ def _run(conn: Connection, statements: str) -> None:
 def limit_query(conn: Connection, limit_s: float | None) -> None:
     """Each statement of this connection ends after `limit_s` seconds; None: no limit."""
     limit_ms = 0 if limit_s is None else math.ceil(limit_s * 1_000)
+    wait_at_most(conn, UNLIMITED_S if limit_s is None else limit_s + BEYOND_LIMIT_S)
     if conn.info.get(_LIMIT) != limit_ms:
         _run(conn, f"SET statement_timeout = {limit_ms}")
         conn.info[_LIMIT] = limit_ms
+
+
+def wait_at_most(conn: Connection, silence_s: float) -> None:
+    """Give the connection up when the server says nothing for so long."""
+    _driver(conn).patience_s = silence_s
+
+
+def is_silent(error: DBAPIError) -> bool:
+    """True when `wait_at_most` ended the wait, or nobody answered who connected."""
+    return isinstance(error.orig, (Silence, errors.ConnectionTimeout))
 
 
 def is_interrupted(error: DBAPIError) -> bool:
@@ -229,6 +249,9 @@ def is_lost(error: DBAPIError) -> bool:
 def refusal(error: DBAPIError) -> StoreRefused:
     """The sentence for people; never holds SQL or values (RELIABILITY R166)."""
     name = type(error.orig).__name__
+    if is_silent(error):
+        waited_s = getattr(error.orig, "waited_s", CONNECT_S)
+        return StoreRefused(f"the store has not answered for {waited_s:.0f} s; nothing was kept", code=name)
     kind = RowRefused if isinstance(error.orig, _OF_THE_ROW) else StoreRefused
     return kind(f"the store refused the change ({name}); nothing was kept", code=name)
 
@@ -265,7 +288,7 @@ def create_search(conn: Connection) -> None:
 def add_grams(conn: Connection, documents: Sequence[tuple[int, str]]) -> None:
     """Index (pk, tokens)."""
     if documents:
-        numbered = [(pk, _numbers(document.split())) for pk, document in documents]
+        numbered = [(pk, numbers(document.split())) for pk, document in documents]
         change_many(conn, "INSERT INTO task_grams (pk, grams) VALUES (%s, %s::INTEGER[])", numbered)
 
 
@@ -278,11 +301,11 @@ def remove_grams(conn: Connection, documents: Sequence[tuple[int, str]]) -> None
 def match_grams(conn: Connection, wanted: Sequence[str], limit: int) -> list[int]:
     """Pks that may hold all of `wanted`, at most `limit`, in no order."""
     query = "SELECT pk FROM task_grams WHERE grams @> %s::INTEGER[] LIMIT %s"
-    return [row[0] for row in rows(conn, query, (_numbers(wanted), limit))]
+    return [row[0] for row in rows(conn, query, (numbers(wanted), limit))]
 
 
-def _numbers(tokens: Sequence[str]) -> list[int]:
-    """A token's number, of 32 bits with a sign."""
+def numbers(tokens: Sequence[str]) -> list[int]:
+    """The numbers of tokens, of 32 bits with a sign."""
     return [number - (number >> 31 << 32) for number in (crc32(token.encode()) for token in tokens)]
 
 

@@ -1,6 +1,7 @@
 """A few reader threads, each with a connection of its own in autocommit (STORE.md: checkout plus BEGIN costs 3 selects).
 
-Law: no cursor outlives its query, so that no reader holds back a checkpoint (RELIABILITY F6). Threads of our own because a
+Law: no cursor outlives its query, so that no reader holds back a checkpoint (RELIABILITY F6); no query waits longer for a store
+that says nothing than its limit and a little (R32). Threads of our own because a
 Find's time is mostly the hop: an executor's costs twice as much.
 """
 
@@ -13,7 +14,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-from taskdash.errors import Busy
+from taskdash.errors import Busy, StoreRefused
 from taskdash.store.dialect import Dialect
 
 T = TypeVar("T")
@@ -57,8 +58,20 @@ class Readers:
         reader = Reader(self._engine, self._dialect)
         while asked := self._waiting.get():
             query, limit_s, future = asked
-            self._answer(future, reader.outcome(query, limit_s))
+            outcome = reader.outcome(query, limit_s)
+            self._answer(future, outcome)
+            if reader.met_silence:
+                self._refuse_waiting(outcome)
         reader.close()
+
+    def _refuse_waiting(self, refused: StoreRefused) -> None:
+        """What waited behind a silence is refused with it: nobody waits for one after the other."""
+        try:
+            while asked := self._waiting.get_nowait():
+                self._answer(asked[2], StoreRefused(refused.detail, **refused.extra))
+            self._waiting.put(None)  # it was for another thread, or for this one
+        except queue.Empty:
+            return
 
     def _answer(self, future: "asyncio.Future[Any]", outcome: Any) -> None:
         if self._loop is not None and not self._loop.is_closed():
@@ -71,15 +84,19 @@ class Reader:
     def __init__(self, engine: Engine, dialect: Dialect) -> None:
         self._engine, self._dialect = engine, dialect
         self._conn: Connection | None = None
+        self.met_silence = False
+        """The last query was not answered at all."""
 
     def outcome(self, query: Callable[[Connection], Any], limit_s: float | None) -> Any:
         """The query's result, or its exception as a value. A connection that died since the last query costs nobody a query."""
-        may_be_stale = self._conn is not None
+        may_be_stale, self.met_silence = self._conn is not None, False
         try:
             return self._result(query, limit_s)
         except DBAPIError as error:
             if self._dialect.is_lost(error):
                 self.close()
+                self.met_silence = self._dialect.is_silent(error)
+                may_be_stale = may_be_stale and not self.met_silence
                 return self.outcome(query, limit_s) if may_be_stale else self._dialect.refusal(error)
             if self._dialect.is_interrupted(error):
                 return Busy("the query took too long and was stopped; ask for less")

@@ -1,4 +1,7 @@
-"""The search index over id, name and description of tasks. Written only by `store.tasks.save` and `remove`. STORE.md."""
+"""The search index over id, name and description of tasks. STORE.md.
+
+Law: written only by `store.tasks.save` and `remove`, and for a whole store by `store.copying`.
+"""
 
 from collections.abc import Iterable, Sequence
 
@@ -20,7 +23,12 @@ def text_of(task: Task) -> tuple[str, str, str]:
 
 def document(task: Task) -> str:
     """The tokens of a task, as the index holds them."""
-    return " ".join(tokens("\n".join(text_of(task))))
+    return document_of(text_of(task))
+
+
+def document_of(texts: Iterable[str]) -> str:
+    """The tokens of a task, by what `text_of` gives of it."""
+    return " ".join(tokens("\n".join(texts)))
 
 
 def index(conn: Connection, changes: Iterable[tuple[Task | None, Task | None, int]]) -> None:

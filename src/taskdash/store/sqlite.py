@@ -152,6 +152,17 @@ def limit_query(conn: Connection, limit_s: float | None) -> None:
     driver.set_progress_handler(lambda: time.monotonic() > end, _STEPS_BETWEEN_LOOKS)
 
 
+def wait_at_most(conn: Connection, silence_s: float) -> None:
+    """A call into a file ends when it ends; `limit_query` and the busy timeout bound what can be bounded."""
+    del conn, silence_s
+
+
+def is_silent(error: DBAPIError) -> bool:
+    """Never."""
+    del error
+    return False
+
+
 def is_interrupted(error: DBAPIError) -> bool:
     """True when `limit_query` ended the query."""
     return getattr(error.orig, "sqlite_errorname", "") == "SQLITE_INTERRUPT"

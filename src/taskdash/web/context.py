@@ -11,6 +11,7 @@ from taskdash.feed import Feed
 from taskdash.health import Inputs, Parts
 from taskdash.model.instants import Instant
 from taskdash.rules.deadlines import Limits
+from taskdash.rules.fleet import Seen
 from taskdash.rules.roles import Visibility
 from taskdash.settings.shown import Shown
 from taskdash.store.database import Database
@@ -18,6 +19,10 @@ from taskdash.store.database import Database
 
 async def _nobody(_ids: Sequence[str]) -> None:
     return None
+
+
+def _alone() -> Sequence[Seen]:
+    return ()
 
 
 class Web(Struct, kw_only=True):
@@ -38,6 +43,10 @@ class Web(Struct, kw_only=True):
     is_loopback: bool = True
     """The listener is on loopback, so plain http is good enough to sign in."""
     insecure: bool = False
+    instance: str = ""
+    """By which the other instances on this store know this one; empty when it is alone."""
+    others: Callable[[], Sequence[Seen]] = _alone
+    """What they told of themselves last, for `hearing`."""
     version: str = ""
     started_at: Instant = 0
     settings: tuple[Shown, ...] = ()

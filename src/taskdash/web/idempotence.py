@@ -1,9 +1,10 @@
 """`Idempotency-Key`: a POST that is repeated gets the first answer, and is done once (SPEC 8).
 
 The key counts together with the caller and the path. Another body under the same key is 422, a repeat while the first runs
-409. Only what was done is kept: a refused request may be repeated. An answer that the store refuses to keep is kept in memory
-until the key comes again or the store takes another one; so no key is lost, nor done twice. Sign-in, passwords and tokens
-never take part, and of an answer that is kept a password is left out.
+409, at every instance. Only what was done is kept: a refused request may be repeated. An answer that the store refuses to keep
+is kept in memory until the key comes again or the store takes it, which is tried each second; so no key is lost, nor done
+twice while the instance that runs it is alive. Sign-in, passwords and tokens never take part, and of an answer that is kept a
+password is left out.
 
 The forms of pages take part where a script sends them (`form.js`). Of their answers no cookie is kept but the sentence for the
 next page, and no CSRF token: the script sends its own with every request.
@@ -12,6 +13,7 @@ next page, and no CSRF token: the script sends its own with every request.
 import hashlib
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -20,9 +22,9 @@ from litestar.connection import ASGIConnection
 from litestar.types import Message, Receive, Scope, Send
 from sqlalchemy import Connection
 
-from taskdash.errors import TaskDashError
+from taskdash.errors import OutcomeUnknown, TaskDashError
 from taskdash.store import idempotency
-from taskdash.store.idempotency import Kept
+from taskdash.store.idempotency import Kept, Run
 from taskdash.web import auth
 from taskdash.web.context import Web
 from taskdash.web.headers import send_problem
@@ -51,7 +53,7 @@ class Idempotence:
         self._app, self._web = app, web
         self._running: Counter[str] = Counter()
         self._left: dict[str, Settle] = {}
-        """What the store refused to keep, by key: as few as ran when it began to refuse."""
+        """What the store refused to keep, by key: as few as ran when it began to refuse, since none begins meanwhile."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a repeat from what was kept; else run and keep."""
@@ -87,29 +89,40 @@ class Idempotence:
         digest = hashlib.sha256(body).hexdigest()
         runs = name in self._running
         self._running[name] += 1
+        run = Run(name, self._web.instance, self._web.clock.now())
         try:
-            if known := await self._begin(name, digest, runs=runs):
+            if known := await self._begin(run, digest, runs=runs):
                 await _repeat(send, known, digest)
             else:
-                await self._run(scope, _Replay(body, receive), send, name, caller)
+                await self._run(scope, _Replay(body, receive), send, run, caller)
         finally:
             self._running[name] -= 1
             if not self._running[name]:
                 del self._running[name]
 
-    async def _begin(self, name: str, digest: str, *, runs: bool) -> Kept | None:
-        now = self._web.clock.now()
+    async def _begin(self, run: Run, digest: str, *, runs: bool) -> Kept | None:
+        before = self._left.get(run.key)
 
         def begin(conn: Connection) -> Kept | None:
-            if settle := self._left.get(name):
-                settle(conn)
-            return idempotency.begin(conn, name, digest, now, runs=runs)
+            if before:
+                before(conn)
+            return idempotency.begin(conn, run, digest, runs=runs)
 
-        known = await self._web.db.write(begin)
-        self._left.pop(name, None)
+        def undo(conn: Connection) -> None:
+            if before:
+                before(conn)
+            idempotency.forget(conn, run)
+
+        try:
+            known = await self._web.db.write(begin)
+        except OutcomeUnknown:  # if it was kept, nobody runs it
+            self._left[run.key] = undo
+            raise
+        if before and self._left.get(run.key) is before:
+            del self._left[run.key]
         return known
 
-    async def _run(self, scope: Scope, receive: Receive, send: Send, name: str, caller: _Caller) -> None:
+    async def _run(self, scope: Scope, receive: Receive, send: Send, run: Run, caller: _Caller) -> None:
         kept = _Answer([], b"")
         status = 500
         held: list[Message] = []
@@ -125,31 +138,36 @@ class Idempotence:
         try:
             await self._app(scope, receive, watched)
         finally:
-            await self._settle(name, status, _keepable(kept, caller))
+            await self._settle(run, status, _keepable(kept, caller))
         for message in held:
             await send(message)
 
-    async def _settle(self, name: str, status: int, kept: _Answer) -> None:
+    async def _settle(self, run: Run, status: int, kept: _Answer) -> None:
         """Keep what was done before the caller hears of it, so that a repeat never finds it still running then."""
 
         def settle(conn: Connection) -> None:
             if status < 400:
-                idempotency.finish(conn, name, status, msgspec.msgpack.encode(_without_password(kept)))
+                idempotency.finish(conn, run, status, msgspec.msgpack.encode(_without_password(kept)))
             else:
-                idempotency.forget(conn, name)
+                idempotency.forget(conn, run)
 
-        left = self._left | {name: settle}
+        try:
+            await self._web.db.write(settle)
+        except TaskDashError:  # the request itself was done, and a store that refuses has said so elsewhere
+            self._left[run.key] = settle
 
-        def settle_all(conn: Connection) -> None:
+    async def settle_left(self) -> None:
+        """Store what was left, so that a repeat is answered at every instance. Called each second, and at the end."""
+        if not (left := dict(self._left)):
+            return
+
+        def settle(conn: Connection) -> None:
             for each in left.values():
                 each(conn)
 
-        try:
-            await self._web.db.write(settle_all)
-        except TaskDashError:  # the request itself was done, and a store that refuses has said so elsewhere
-            self._left[name] = settle
-        else:
-            self._left = {key: each for key, each in self._left.items() if left.get(key) is not each}
+        with suppress(TaskDashError):
+            await self._web.db.write(settle)
+            self._left = {name: each for name, each in self._left.items() if left.get(name) is not each}
 
 
 class _Replay:

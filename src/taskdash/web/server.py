@@ -20,6 +20,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp
 from sqlalchemy import Connection
 
+from taskdash.actions import throttling
+from taskdash.actions.throttling import Throttle
 from taskdash.clock import every
 from taskdash.errors import TaskDashError
 from taskdash.model.instants import seconds
@@ -30,16 +32,16 @@ from taskdash.web import openapi, problems
 from taskdash.web.auth import IDLE_S, PUBLIC, Identities, Identity, admit, identity_of
 from taskdash.web.bounds import BoundedHttp, Connections
 from taskdash.web.context import Web
+from taskdash.web.devices import Devices
 from taskdash.web.gate import Gate
 from taskdash.web.hasher import Hasher
 from taskdash.web.idempotence import Idempotence
 from taskdash.web.paths import Segments
 from taskdash.web.routes import routes
-from taskdash.web.throttle import Devices, Throttle
 
 BODY_BYTES = 1_048_576
 _KEPT_ALIVE_S = 60
-_NOTE_EVERY_S, _PURGE_EVERY_S = 30.0, 3_600.0
+_NOTE_EVERY_S, _PURGE_EVERY_S, _SETTLE_EVERY_S = 30.0, 3_600.0, 1.0
 _KNOWN_ACTIONS = {PUBLIC, "ingest", *NEEDS}
 
 
@@ -64,10 +66,11 @@ def build(web: Web) -> tuple[ASGIApp, Litestar]:
     app.state.web = web
     app.state.identities = Identities()
     app.state.hasher = Hasher()
-    app.state.throttle = Throttle()
+    app.state.throttle = Throttle(web.db)
     app.state.devices = Devices(secrets.token_hex(32))
     app.state.openapi = openapi.document(handlers, web.version)
-    return Gate(Segments(Idempotence(app, web)), web.hosts, web.trusted_proxies), app
+    app.state.once = Idempotence(app, web)
+    return Gate(Segments(app.state.once), web.hosts, web.trusted_proxies), app
 
 
 def _quietly(*arguments: Any, **options: Any) -> Litestar:
@@ -149,9 +152,11 @@ class HttpServer:
         chores = [
             asyncio.create_task(every(clock, _NOTE_EVERY_S, self._note_use)),
             asyncio.create_task(every(clock, _PURGE_EVERY_S, self._purge)),
+            asyncio.create_task(every(clock, _SETTLE_EVERY_S, self.app.state.once.settle_left)),
         ]
         try:
             await self._server.serve(sockets=[self._socket] if self._socket else None)
+            await self.app.state.once.settle_left()
         finally:
             for chore in chores:
                 chore.cancel()
@@ -163,12 +168,9 @@ class HttpServer:
         self._server.should_exit = True
 
     async def _device_key(self) -> str:
-        """What signs device cookies, kept in the store so that browsers stay known over a restart."""
-        db, new = self._web.db, secrets.token_hex(32)
-        known = await db.read(lambda conn: accounts.secret(conn, "device"))
-        if known is None:
-            await db.write(lambda conn: accounts.keep_secret(conn, "device", new))
-        return known or new
+        """What signs device cookies: one for all instances on the store, so that browsers stay known wherever they come."""
+        new = secrets.token_hex(32)
+        return await self._web.db.write(lambda conn: accounts.secret(conn, "device", new))
 
     async def _note_use(self) -> None:
         """Write down when sessions and tokens were last used, not at each request."""
@@ -182,6 +184,7 @@ class HttpServer:
 
         def purge(conn: Connection) -> None:
             idempotency.purge(conn, now)
+            throttling.forget_old(conn)
             accounts.purge_sessions(conn, now - seconds(IDLE_S), now)
 
         with contextlib.suppress(TaskDashError):

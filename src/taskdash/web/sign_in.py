@@ -15,17 +15,19 @@ from sqlalchemy import Connection
 
 from taskdash import telemetry
 from taskdash.actions import accounts as account_actions
+from taskdash.actions import throttling
 from taskdash.errors import Forbidden, Unauthorized
 from taskdash.model.fields import safe_text
 from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import NewEvent, Session, User
 from taskdash.rules import secrets as forms
 from taskdash.rules.passwords import check_password
+from taskdash.rules.throttle import Caller
 from taskdash.store import accounts, events
 from taskdash.web import auth, hasher
 from taskdash.web.auth import Identity
 from taskdash.web.context import Web
-from taskdash.web.throttle import Caller, Devices, Throttle
+from taskdash.web.devices import Devices
 
 DEVICE_COOKIE = "taskdash-device"
 MOST_SESSIONS = 10
@@ -44,17 +46,19 @@ class SignedIn(Struct, frozen=True):
 async def sign_in(request: AnyRequest, web: Web, name: str, password: str) -> SignedIn:
     """A session for who knows the password. Raises Unauthorized, TooMany, Busy or Forbidden."""
     _check_way(request, web)
-    throttle: Throttle = request.app.state.throttle
     devices: Devices = request.app.state.devices
     device = devices.of(name, request.cookies.get(DEVICE_COOKIE, ""))
     caller = Caller(name[:256], auth.address_of(request), device)
-    if turn_s := throttle.begin(caller, web.clock.now()):
+    if turn_s := await request.app.state.throttle.begin(caller):
         await web.clock.sleep(turn_s)
     user = await _verified(request, web, name, password)
-    now = web.clock.now()
-    throttle.succeeded(caller)
-    cookie = secrets.token_urlsafe(32)
-    session = await web.db.write(lambda conn: _begin(conn, user, cookie, request, now))
+    now, cookie = web.clock.now(), secrets.token_urlsafe(32)
+
+    def begin(conn: Connection) -> Session:
+        throttling.succeeded(conn, caller)
+        return _begin(conn, user, cookie, request, now)
+
+    session = await web.db.write(begin)
     telemetry.sign_ins.labels("ok").inc()
     if hasher.is_outdated(user.password_hash):
         await _rehash(request, web, user, password)
@@ -89,9 +93,7 @@ def _device_cookie(request: AnyRequest, value: str) -> Cookie:
 
 
 def _begin(conn: Connection, user: User, cookie: str, request: AnyRequest, now: Instant) -> Session:
-    fresh = accounts.user(conn, user.name)
-    if fresh is None or fresh.disabled or fresh.password_hash != user.password_hash:
-        raise Unauthorized("the account changed meanwhile; try again")
+    fresh = _unchanged(conn, user)
     for old in accounts.sessions_of(conn, user.name)[MOST_SESSIONS - 1 :]:
         accounts.end_session(conn, old.id)
     session = _new_session(user, request, now)
@@ -99,6 +101,14 @@ def _begin(conn: Connection, user: User, cookie: str, request: AnyRequest, now: 
     accounts.save_user(conn, msgspec.structs.replace(fresh, last_sign_in_at=now))
     events.append(conn, [_told("session.began", user.name, session.address, now)])
     return session
+
+
+def _unchanged(conn: Connection, user: User) -> User:
+    """The account as it is now: its password is still the one that was checked. Raises Unauthorized."""
+    fresh = accounts.user(conn, user.name)
+    if fresh is None or fresh.disabled or fresh.password_hash != user.password_hash:
+        raise Unauthorized("the account changed meanwhile; try again")
+    return fresh
 
 
 def _new_session(user: User, request: AnyRequest, now: Instant, csrf_token: str = "") -> Session:
@@ -164,18 +174,19 @@ async def end_session(request: AnyRequest, web: Web, identity: Identity, session
 async def change_password(request: AnyRequest, web: Web, identity: Identity, old: str, new: str) -> list[Cookie]:
     """Check the old password, set the new one; every session ends, and who changed it by a browser gets a new cookie.
 
-    Raises Forbidden, TooMany, Busy or BadField.
+    Raises Forbidden, TooMany, Busy, BadField, or Unauthorized when another set one meanwhile, here or at another instance.
     """
     user, was = identity.user, identity.session
     check_password(new, user.name, field="new")
     caller = Caller(user.name, auth.address_of(request), f"session {was.id if was else ''}")
-    request.app.state.throttle.begin(caller, web.clock.now())
+    await request.app.state.throttle.begin(caller)
     if not await request.app.state.hasher.verify(user.password_hash, old):
         raise Forbidden("the old password is wrong", field="old")
-    request.app.state.throttle.succeeded(caller)
     stored, cookie, now = await request.app.state.hasher.hash(new), secrets.token_urlsafe(32), web.clock.now()
 
     def change(conn: Connection) -> None:
+        _unchanged(conn, user)
+        throttling.succeeded(conn, caller)
         account_actions.change_password(conn, identity.actor, user.name, stored, now)
         if was:
             accounts.add_session(conn, _new_session(user, request, now, was.csrf_token), forms.digest(cookie))

@@ -1,6 +1,7 @@
 """Brings a PostgreSQL database to this program's schema, or says in one sentence why it will not touch it.
 
-Law: a database of another program or of a newer TaskDash is refused, and nothing of it changes. All steps run in one
+Law: a database of another program, or of a newer TaskDash beside which this one cannot work, is refused, and nothing of it
+changes. All steps run in one
 transaction as its only writer: of several that start at once, the others find the work done.
 """
 
@@ -41,10 +42,11 @@ def revision(url: str) -> str | None:
 def upgrade(url: str) -> None:
     """Create or upgrade the schema. Raises StartRefused."""
     with _connected(url) as conn:
-        if _revision(conn, url) == steps.HEAD:
+        if steps.is_done(_revision(conn, url)):
             return
         postgres.begin(conn)
-        if _revision(conn, url) != steps.HEAD:
+        conn.exec_driver_sql("SET LOCAL statement_timeout = 0")  # an index over a million rows takes longer than a query may
+        if not steps.is_done(_revision(conn, url)):
             steps.run(conn)
         postgres.commit(conn)
 

@@ -25,7 +25,7 @@ _UNREADABLE = (SQLAlchemyError, UnicodeError)
 def upgrade(path: Path) -> None:
     """Create or upgrade the store at `path`. Raises StartRefused."""
     try:
-        if revision(path) != HEAD:
+        if not steps.is_done(revision(path)):
             _upgrade(path)
     except _UNREADABLE as error:
         raise StartRefused(_unusable(path, _code_of(error))) from None

@@ -127,10 +127,14 @@ async def password(request: HtmlRequest, web: Web, identity: Identity) -> Html:
 
 @get("/static/{digest:str}/{name:str}", opt=PUBLIC, include_in_schema=False, sync_to_thread=False)
 def asset(request: HtmlRequest, digest: str, name: str) -> Response[bytes]:
-    """A file under an address that holds its hash, kept by browsers for ever; compressed for who takes that."""
-    if digest != static.digest() or name not in static.files():
+    """A file under an address that holds its hash, kept by browsers for ever; compressed for who takes that.
+
+    A page of an instance of another version gets ours for now, and does not keep it.
+    """
+    if name not in static.files():
         raise NotFound("there is no such file")
-    file, headers = static.files()[name], {"cache-control": static.FOREVER, "vary": "accept-encoding"}
+    kept = static.FOREVER if digest == static.digest() else "no-store"
+    file, headers = static.files()[name], {"cache-control": kept, "vary": "accept-encoding"}
     if "gzip" not in request.headers.get("accept-encoding", ""):
         return Response(file.body, media_type=file.kind, headers=headers)
     return Response(file.packed, media_type=file.kind, headers=headers | {"content-encoding": "gzip"})

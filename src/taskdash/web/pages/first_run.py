@@ -19,6 +19,7 @@ from taskdash.store.intake_pages import Arrived
 from taskdash.web import visible
 from taskdash.web.auth import Identity
 from taskdash.web.context import Web
+from taskdash.web.hearing import inputs_of
 from taskdash.web.pages import links, snippets, words
 from taskdash.web.pages.frame import Html, HtmlRequest, html, page_get, view_of
 from taskdash.web.pages.render import View
@@ -89,7 +90,7 @@ def _inputs(request: HtmlRequest, web: Web, texts: Texts) -> list[dict[str, Any]
     """Every way in, where it listens, and whether it works."""
     host = request.headers.get("host", "")
     parts = {part.name: part for part in web.parts}
-    inputs = {one.name: one for one in web.inputs}
+    inputs = inputs_of(web)
     found: list[dict[str, Any]] = []
     for name, text in _LISTENERS:
         address = snippets.reachable(web.addresses.get(name, ""), host) or (host if name == "http" else "")

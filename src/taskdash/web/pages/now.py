@@ -10,7 +10,6 @@ from taskdash.actions import bulk
 from taskdash.actions import incidents as incident_actions
 from taskdash.actions.bulk import Item
 from taskdash.errors import TaskDashError
-from taskdash.health import Inputs
 from taskdash.model.records import Event
 from taskdash.store import events, task_page
 from taskdash.store.task_filters import NONE
@@ -20,6 +19,7 @@ from taskdash.web.api.incidents import find
 from taskdash.web.api.tasks import filters_of
 from taskdash.web.auth import Identity
 from taskdash.web.context import Web
+from taskdash.web.hearing import inputs_of
 from taskdash.web.pages import activity, first_run, incident_cards, lanes, links, recent, sentences, situation, watching
 from taskdash.web.pages.activity import Names
 from taskdash.web.pages.board import capped
@@ -83,7 +83,7 @@ def _counted(conn: Connection, reader: Reader, *pairs: tuple[str, str]) -> tuple
 
 def _values(view: View, seen: Seen, web: Web) -> dict[str, Any]:
     told, texts = seen.situation, view.texts
-    inputs: Inputs = web.inputs
+    inputs = list(inputs_of(web).values())
     return {
         "headline": headline(view, told),
         "totals": texts(

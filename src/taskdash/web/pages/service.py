@@ -21,6 +21,7 @@ from taskdash.store.task_page import CAP, TaskRow
 from taskdash.web import visible
 from taskdash.web.auth import Identity
 from taskdash.web.context import Web
+from taskdash.web.hearing import inputs_of
 from taskdash.web.pages import incident_cards, links, times
 from taskdash.web.pages.board import capped
 from taskdash.web.pages.choices import number
@@ -108,7 +109,7 @@ def _problems(conn: Connection, actor: Actor, service: Service) -> list[dict[str
 
 def _values(view: View, web: Web, actor: Actor, seen: Seen) -> dict[str, Any]:
     service = seen.service
-    around = Surroundings(seen.others, web.inputs.get(service.source))
+    around = Surroundings(seen.others, inputs_of(web).get(service.source))
     return {
         "row": service_row(view, service),
         "service": service,

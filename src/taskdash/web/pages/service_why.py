@@ -2,10 +2,10 @@
 
 from msgspec import Struct
 
-from taskdash.health import Input
 from taskdash.model.instants import Instant
 from taskdash.model.records import Service
 from taskdash.rules.deadlines import Limits, cadence_s, heard_at, next_deadlines, slack_s
+from taskdash.rules.sight import Source
 from taskdash.store.state_history import MOST_OTHERS
 from taskdash.web.pages import times
 from taskdash.web.pages.render import View
@@ -25,7 +25,7 @@ class Surroundings(Struct, frozen=True):
     """What else bears on the verdict: how many others were heard since, and what its input tells of itself."""
 
     others: int = 0
-    source: Input | None = None
+    source: Source | None = None
 
 
 def why(view: View, service: Service, limits: Limits, around: Surroundings) -> Why:

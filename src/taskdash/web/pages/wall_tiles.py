@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import Struct
 
-from taskdash.health import Input
 from taskdash.model.instants import Instant
 from taskdash.model.records import Service
 from taskdash.rules import beat_strip
+from taskdash.rules.sight import Source
 from taskdash.web.pages import times, words
 from taskdash.web.pages.lanes import BAD
 from taskdash.web.pages.texts import Texts, mark
@@ -85,7 +85,7 @@ def of_states(states: dict[str, int]) -> list[Tile]:
     ]
 
 
-def of_inputs(texts: Texts, inputs: Sequence[Input], now: Instant) -> list[Tile]:
+def of_inputs(texts: Texts, inputs: Sequence[Source], now: Instant) -> list[Tile]:
     """One tile for all inputs; none when there are none."""
     if not inputs:
         return []

@@ -7,7 +7,6 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import Connection
 
-from taskdash.health import Inputs
 from taskdash.model.instants import Instant
 from taskdash.model.records import Service
 from taskdash.rules import roles
@@ -15,6 +14,7 @@ from taskdash.store import loads, service_page
 from taskdash.store.service_page import ServiceFilters
 from taskdash.store.task_page import CAP
 from taskdash.web.context import Web
+from taskdash.web.hearing import inputs_of
 from taskdash.web.pages import incident_cards, situation, times, wall_tiles, watching, words
 from taskdash.web.pages.board import capped
 from taskdash.web.pages.lanes import BAD
@@ -156,16 +156,14 @@ def _short_name(view: View, each: Affected) -> str:
 
 
 def _of_watched(view: View, service: Service, web: Web) -> Item:
-    inputs: Inputs = web.inputs
-    row, texts = watching.watched(view, service, inputs, web.limits), view.texts
+    row, texts = watching.watched(view, service, inputs_of(web).values(), web.limits), view.texts
     tasks = texts.plural("%(n)s task", "%(n)s tasks", row.tasks) if row.tasks else ""
     line = " · ".join(part for part in (row.verdict, tasks) if part)
     return Item(word=row.word, name=row.name, since=row.since, line=line, key=f"w-{row.id}")
 
 
 def _tiles(view: View, seen: Seen, told_already: set[str], web: Web) -> list[Tile]:
-    inputs: Inputs = web.inputs
     tiles = wall_tiles.of_services(view.texts, seen.services, told_already, view.now)
     if seen.situation.services >= wall_tiles.MOST_SINGLE:
         tiles += wall_tiles.of_states(seen.situation.states)
-    return [*tiles, *wall_tiles.of_inputs(view.texts, list(inputs), view.now)]
+    return [*tiles, *wall_tiles.of_inputs(view.texts, list(inputs_of(web).values()), view.now)]

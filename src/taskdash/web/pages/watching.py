@@ -4,13 +4,11 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from taskdash.actions.liveness import source_of
-from taskdash.health import Input
 from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Service
 from taskdash.rules import outage
 from taskdash.rules.deadlines import Limits, alive_at, cadence_s, next_deadlines
-from taskdash.rules.sight import Sight
+from taskdash.rules.sight import Sight, Source
 from taskdash.web.pages import links, times, words
 from taskdash.web.pages.render import View
 from taskdash.web.pages.told import told
@@ -30,7 +28,7 @@ class Watched(Struct, frozen=True, kw_only=True):
     tasks: int
 
 
-def watched(view: View, service: Service, inputs: Iterable[Input], limits: Limits) -> Watched:
+def watched(view: View, service: Service, inputs: Iterable[Source], limits: Limits) -> Watched:
     """The row of one service."""
     return Watched(
         id=service.id,
@@ -44,7 +42,7 @@ def watched(view: View, service: Service, inputs: Iterable[Input], limits: Limit
     )
 
 
-def _verdict(view: View, service: Service, inputs: Iterable[Input], limits: Limits) -> str:
+def _verdict(view: View, service: Service, inputs: Iterable[Source], limits: Limits) -> str:
     texts, at = view.texts, verdict_at(service, view.now, inputs, limits)
     if at is not None and at > view.now:
         return texts("Verdict at %(time)s", time=times.short(at, view.now, view.zone))
@@ -53,7 +51,7 @@ def _verdict(view: View, service: Service, inputs: Iterable[Input], limits: Limi
     return texts("No verdict while its input is lost")
 
 
-def verdict_at(service: Service, now: Instant, inputs: Iterable[Input], limits: Limits) -> Instant | None:
+def verdict_at(service: Service, now: Instant, inputs: Iterable[Source], limits: Limits) -> Instant | None:
     """When a silent service is called down or well; None: not while its input is lost. The past: its url decides."""
     heard = alive_at(service)
     down_at = next_deadlines(heard, cadence_s(service), limits).down_at
@@ -61,6 +59,6 @@ def verdict_at(service: Service, now: Instant, inputs: Iterable[Input], limits: 
         return down_at
     if service.reason == "mass":
         return max(down_at, service.since + seconds(limits.mass_hold_s))
-    sight = Sight(started_at=service.since, sources={each.name: source_of(each) for each in inputs})
+    sight = Sight(started_at=service.since, sources={each.name: each for each in inputs})
     until = outage.view(service, heard, now, sight, limits).until
     return None if until is None else max(down_at, until)
