@@ -116,7 +116,7 @@ def summary(stage: Stage, stored: checks.Stored) -> str:
 
 
 @pytest.mark.timeout(5_400)
-async def test_the_scripted_hour_loses_repeats_and_accuses_nothing(folder: Path) -> None:
+async def test_R20_R32_R54_the_scripted_hour_loses_repeats_and_accuses_nothing(folder: Path) -> None:
     stage = Stage(folder, scale(), INSTANCES, SEED)
     async with stage.running():
         await stage.set_up()
