@@ -211,7 +211,8 @@ KEYS = {
     "ProtectControlGroups", "ProtectHome", "ProtectHostname", "ProtectKernelLogs", "ProtectKernelModules",
     "ProtectKernelTunables", "ProtectProc", "ProtectSystem", "RemoveIPC", "Restart", "RestartSec", "RestrictAddressFamilies",
     "RestrictNamespaces", "RestrictRealtime", "RestrictSUIDSGID", "StartLimitIntervalSec", "StateDirectory",
-    "StateDirectoryMode", "SystemCallArchitectures", "SystemCallFilter", "TimeoutStopSec", "Type", "UMask", "User", "WantedBy",
+    "StateDirectoryMode", "SystemCallArchitectures", "SystemCallErrorNumber",
+    "SystemCallFilter", "TimeoutStopSec", "Type", "UMask", "User", "WantedBy",
     "Wants",
 }  # fmt: skip
 

@@ -22,7 +22,7 @@ class Lookupd(Process):
 
 
 class Nsqd(Process):
-    """An nsqd that promises what it can: nothing waits in memory, each message is synced. `told`: its port for consumers."""
+    """An nsqd with the flags of deploy/: nothing waits in memory, and it syncs often. `told`: its port for consumers."""
 
     def __init__(self, name: str, folder: Path, tcp: int, http: int, told: int, lookupd: Lookupd) -> None:
         self.tcp, self.http, self.told = tcp, http, told
@@ -37,7 +37,8 @@ class Nsqd(Process):
             f"-lookupd-tcp-address={HOST}:{lookupd.tcp}",
             f"-data-path={kept}",
             "-mem-queue-size=0",
-            "-sync-every=1",
+            "-sync-every=100",
+            "-sync-timeout=100ms",
         ]
         super().__init__(name, command, folder, f"http://{HOST}:{http}/ping")
 

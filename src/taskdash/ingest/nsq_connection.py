@@ -118,11 +118,16 @@ class Subscription(asyncio.Protocol):
 
     def _on_frame(self, frame: nsq.Frame) -> None:
         if frame.body == b"_heartbeat_":
-            self._transport.write(b"NOP\n")
+            self._write(b"NOP\n")
         elif frame.kind == nsq.ERROR and frame.body.startswith(_KEEPS_THE_CONNECTION):
             return
         elif self._answers.qsize() < MOST_UNASKED:
             self._answers.put_nowait(frame)
+
+    def _write(self, sent: bytes) -> None:
+        """Nothing once the connection has gone: uvloop raises then, where asyncio is silent (R41)."""
+        if not self._transport.is_closing():
+            self._transport.write(sent)
 
     # the life of the connection
 
@@ -148,15 +153,15 @@ class Subscription(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(CONNECT_S):
             await loop.create_connection(lambda: self, host.strip("[]"), int(port))
-        self._transport.write(nsq.MAGIC + nsq.with_body(b"IDENTIFY", self._wishes()))
+        self._write(nsq.MAGIC + nsq.with_body(b"IDENTIFY", self._wishes()))
         features = await self._features()
         self._most_rdy = max(1, features.max_rdy_count)
         if self._config.tls is not None:
             await self._take_up_tls(features)
         if features.auth_required:
-            self._transport.write(nsq.with_body(b"AUTH", self._config.auth.encode()))
+            self._write(nsq.with_body(b"AUTH", self._config.auth.encode()))
             await self._answer("AUTH")
-        self._transport.write(f"SUB {self.topic} {self._config.nsq_channel}\n".encode())
+        self._write(f"SUB {self.topic} {self._config.nsq_channel}\n".encode())
         await self._answer("SUB")
 
     def _wishes(self) -> bytes:
@@ -234,10 +239,10 @@ class Subscription(asyncio.Protocol):
         for hand in list(self._hands):
             if now - hand.since > seconds(GIVE_BACK_AFTER_S):
                 self._hands.remove(hand)
-                self._transport.write(b"".join(map(nsq.requeue, hand.ids)))
+                self._write(b"".join(map(nsq.requeue, hand.ids)))
             elif now - hand.touched_at > seconds(min(TOUCH_AFTER_S, self._config.msg_timeout_s * 2 / 3)):
                 hand.touched_at = now
-                self._transport.write(b"".join(nsq.settle(b"TOUCH", message_id) for message_id in hand.ids))
+                self._write(b"".join(nsq.settle(b"TOUCH", message_id) for message_id in hand.ids))
 
     # messages
 
@@ -259,7 +264,7 @@ class Subscription(asyncio.Protocol):
         elif hand in self._hands:
             self._hands.remove(hand)
             if not self._closed.done():
-                self._transport.write(b"".join(nsq.settle(b"FIN", message_id) for message_id in hand.ids))
+                self._write(b"".join(nsq.settle(b"FIN", message_id) for message_id in hand.ids))
 
     def give_rdy(self, share: int) -> None:
         """How many messages this connection may have in flight; 0: none for now."""
@@ -268,7 +273,7 @@ class Subscription(asyncio.Protocol):
     def _send_rdy(self, count: int) -> None:
         if self.is_subscribed and not self._is_closing and count != self._rdy:
             self._rdy = count
-            self._transport.write(f"RDY {count}\n".encode())
+            self._write(f"RDY {count}\n".encode())
 
     # the end
 
@@ -282,7 +287,7 @@ class Subscription(asyncio.Protocol):
         self._is_closing = True
         if not self.is_subscribed or self._closed.done():
             return
-        self._transport.write(b"CLS\n")
+        self._write(b"CLS\n")
         with contextlib.suppress(TimeoutError, Broken):
             async with asyncio.timeout(CLOSE_WAIT_S):
                 while await self._answer("CLS") != _CLOSE_WAIT:
@@ -295,7 +300,7 @@ class Subscription(asyncio.Protocol):
         """
         if self._transport is None or self._closed.done():
             return
-        self._transport.write(b"".join(nsq.requeue(i) for hand in self._hands for i in hand.ids))
+        self._write(b"".join(nsq.requeue(i) for hand in self._hands for i in hand.ids))
         if self._transport.can_write_eof():
             self._transport.write_eof()
             await asyncio.wait([self._closed], timeout=CLOSE_WAIT_S)

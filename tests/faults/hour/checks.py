@@ -31,14 +31,21 @@ class Stored(Struct, frozen=True):
 
 
 def read(url: str) -> Stored:
-    """All of it, by a connection that TaskDash knows nothing of."""
+    """All of it as of one moment, by a connection that TaskDash knows nothing of."""
     with psycopg.connect(url, row_factory=dict_row) as conn:
+        conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         events = conn.execute("SELECT * FROM events ORDER BY seq").fetchall()
         for event in events:
             event["before"], event["after"] = (_object(event[name]) for name in ("before", "after"))
         incidents = conn.execute("SELECT * FROM incidents ORDER BY pk").fetchall()
         tasks, services = (conn.execute(f"SELECT * FROM {name}").fetchall() for name in ("tasks", "services"))  # type: ignore[arg-type]
     return Stored(events, incidents, {row["id"]: row for row in tasks}, {row["id"]: row for row in services})
+
+
+def states(url: str) -> dict[str, str]:
+    """Of every service."""
+    with psycopg.connect(url) as conn:
+        return dict(conn.execute("SELECT id, state FROM services").fetchall())
 
 
 def _object(told: Any) -> Any:
@@ -114,7 +121,9 @@ def wrong_claims(calls: Sequence[Call], stored: Stored) -> Iterator[str]:
             holders[task] = event["after"]["user"]
     yield from _not_told(calls, told)
     yield from _not_asked(calls, told)
-    yield from (f"{task} is held by {row!r}" for task, row in _held(stored) if row != holders.get(task, ""))
+    for task, user in _held(stored):
+        if user != holders.get(task, ""):
+            yield f"{task} is held by {user!r}, and history says {holders.get(task, '')!r}"
 
 
 def _history_of(task: str, stored: Stored) -> str:

@@ -69,7 +69,7 @@ def _of_connection(name: str, proxy: FaultProxy, of: Process | None) -> Iterator
 
 
 async def go_wrong(faults: list[Fault], cluster: Cluster, scale: Scale, seed: int, told: Callable[[str], None]) -> None:
-    """All of them, again and again until the length of the run is over."""
+    """All of them, again and again until half of the run is over."""
     chance, loop = random.Random(seed), asyncio.get_running_loop()
     start = loop.time()
     while True:
@@ -79,12 +79,17 @@ async def go_wrong(faults: list[Fault], cluster: Cluster, scale: Scale, seed: in
             await asyncio.sleep(chance.uniform(*scale.hold_s))
             await fault.end()
             ended = loop.time()
-            await until(lambda: _is_ready(cluster), f"all to be ready after {fault.name}", within_s=WELL_WITHIN_S)
+            what = f"all to be ready after {fault.name}"
+            await until(lambda: _is_ready(cluster), what, why=lambda: _last_words(cluster), within_s=WELL_WITHIN_S)
             told(f"{began:7.1f} s  {fault.name}: ready {loop.time() - ended:.1f} s after its end")
             await asyncio.sleep(scale.calm_s)
-        if loop.time() - start >= scale.length_s:
+        if loop.time() - start >= scale.length_s / 2:
             return
 
 
 async def _is_ready(cluster: Cluster) -> bool:
     return all(await asyncio.gather(*(is_well(f"{one.url()}/readyz") for one in cluster.instances)))
+
+
+def _last_words(cluster: Cluster) -> str:
+    return "\n".join(f"{one.name}: {one.log.read_text(errors='replace')[-1_000:]}" for one in cluster.instances)

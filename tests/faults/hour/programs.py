@@ -50,14 +50,17 @@ class Programs:
         runners = [await self._serve(port) for port in self._ports]
         self._victims = runners[1]
         limit = aiohttp.ClientTimeout(total=TAKEN_WITHIN_S)
-        try:
-            async with aiohttp.ClientSession(timeout=limit, trust_env=False) as self._session:
-                messages = [{"id": name, "name": name, **self.reserved(n)} for n, name in enumerate(self.ids)]
+        messages = [{"id": name, "name": name, **self.reserved(n)} for n, name in enumerate(self.ids)]
+        async with aiohttp.ClientSession(timeout=limit, trust_env=False) as self._session:
+            try:
                 await self._published([json.dumps(message).encode() for message in messages], SERVICES, 0)
                 await self._beat()
-        finally:
-            for runner in runners:
-                await runner.cleanup()
+            finally:
+                for sending in self._sending:
+                    sending.cancel()
+                await asyncio.gather(*self._sending, return_exceptions=True)
+                for runner in runners:
+                    await runner.cleanup()
 
     async def kill(self) -> None:
         """The victim beats no more, and its url refuses."""

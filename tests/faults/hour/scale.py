@@ -1,8 +1,8 @@
-"""How large the scripted hour is: for every change, long (`LONG_FAULTS=1`), or the hour itself (`HOUR=1`)."""
+"""How large the scripted hour is: for every change, long (`LONG_FAULTS=1`), or of full load (`HOUR=3600`, its seconds)."""
 
 import os
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 
 class Scale(Struct, frozen=True, kw_only=True):
@@ -71,6 +71,6 @@ HOUR = Scale(
 
 def scale() -> Scale:
     """As the environment asks."""
-    if os.environ.get("HOUR"):
-        return HOUR
+    if length := os.environ.get("HOUR"):
+        return structs.replace(HOUR, length_s=float(length))
     return LONG if os.environ.get("LONG_FAULTS") else EVERY_CHANGE

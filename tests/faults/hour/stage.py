@@ -24,10 +24,10 @@ PASSWORD = "nine quiet harbours"
 class Stage:
     """Everybody, once `set_up`; `proxies` by what they stand before."""
 
-    def __init__(self, folder: Path, scale: Scale, instances: int, seed: int) -> None:
+    def __init__(self, folder: Path, scale: Scale, instances: int, seed: int, *, has_proxies: bool = True) -> None:
         self.scale = scale
         self.proxies: dict[str, FaultProxy] = {}
-        self.cluster = Cluster(folder, instances, 2, self._between)
+        self.cluster = Cluster(folder, instances, 2, self._between if has_proxies else lambda _name, port: port)
         shared = self.cluster.instances
         self.programs = Programs(scale, self.cluster.nsqds, seed)
         self.writers = [Writer(f"written-{n}", scale, shared, seed + n) for n in range(scale.writers)]
