@@ -6,8 +6,9 @@ where only the order of things is shown.
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -166,18 +167,18 @@ async def _is_kept(db: Database, name: str) -> bool:
 async def told_by_tcp(server: Serving, task_id: str) -> int:
     reader, writer = await asyncio.open_connection(*server.addresses["tcp"])
     pack = {"MessageID": 2, "Header": {"RequestID": "Register"}, "Body": {"id": task_id}}
-    writer.write(json.dumps(pack).encode() + b"\n")
-    errid: int = json.loads(await reader.readline())["Body"]["errid"]
-    writer.close()
+    with closing(writer):
+        writer.write(json.dumps(pack).encode() + b"\n")
+        errid: int = json.loads(await reader.readline())["Body"]["errid"]
     return errid
 
 
 async def told_by_nsq(server: Serving) -> bytes:
     reader, writer = await asyncio.open_connection(*server.addresses["nsq"])
     body = b'{"id":"refused","name":"refused"}'
-    writer.write(b"  V2PUB taskdash.services\n" + len(body).to_bytes(4, "big") + body)
-    frame = await reader.readexactly(int.from_bytes(await reader.readexactly(4), "big"))
-    writer.close()
+    with closing(writer):
+        writer.write(b"  V2PUB taskdash.services\n" + len(body).to_bytes(4, "big") + body)
+        frame = await reader.readexactly(int.from_bytes(await reader.readexactly(4), "big"))
     return frame[4:]
 
 
@@ -220,3 +221,17 @@ async def test_R32_R15_serve_refuses_at_every_port_while_its_server_hangs_and_go
         for task_id in acknowledged:
             assert (await find(server, task_id))["errid"] == 0, task_id
         assert await server.stop() == 0
+
+
+@pytest.mark.parametrize("fault", ["stopped", "stalled"], indirect=True)
+async def test_R16_R32_sigterm_while_the_server_hangs_ends_serve_all_the_same(
+    place: Server, fault: Fault, tmp_path: Path
+) -> None:
+    async with serving(tmp_path / "data", f"--db={place.url}") as server, aiohttp.ClientSession(server.url) as session:
+        with fault():
+            await eventually(lambda: trouble(session))
+            asked = asyncio.create_task(told_by_tcp(server, "refused"))
+            await asyncio.sleep(0)
+            server.kill(signal.SIGTERM)
+            assert await server.ended(60) == 0
+            await asyncio.gather(asked, return_exceptions=True)

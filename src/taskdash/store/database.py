@@ -144,7 +144,10 @@ class Database:
             raise
 
     def _write_until_refused(self) -> None:
-        """One connection's life: after a refusal it is closed, never trusted again (RELIABILITY R26)."""
+        """One connection's life: after a refusal it is closed, never trusted again (RELIABILITY R26); who stops opens none."""
+        if self._closing and self._refused:
+            self._settle(self._next_batch(), [], StoreRefused("TaskDash is stopping; nothing was kept"))
+            return
         self._watch.tries()
         try:
             with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
