@@ -41,6 +41,10 @@ class Fleet(Protocol):
         """Whether it ticks, keeps the incidents and does the chores."""
 
     @property
+    def follows(self) -> bool:
+        """Whether it knows that another leads; while it cannot ask the store it does neither."""
+
+    @property
     def shards(self) -> frozenset[int]:
         """Whose services it collects."""
 
@@ -56,7 +60,7 @@ class Alone:
     """The one process of an embedded store: all is its own."""
 
     id = ""
-    leads = True
+    leads, follows = True, False
     shards = sharing.ALL_SHARDS
     others: Sequence[Seen] = ()
 
@@ -137,6 +141,11 @@ class Instance:
     def leads(self) -> bool:
         """Whether it ticks, keeps the incidents and does the chores."""
         return self._known.leads and self._holds(instances.MONITOR_LEASE_S)
+
+    @property
+    def follows(self) -> bool:
+        """Whether it has just learnt that another leads."""
+        return not self._known.leads and self._holds(instances.MONITOR_LEASE_S)
 
     @property
     def shards(self) -> frozenset[int]:

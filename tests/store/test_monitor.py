@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from taskdash.actions import incidents, liveness
+from taskdash.actions.instances import leave
 from taskdash.actions.liveness import Ticked
 from taskdash.clock import ManualClock
 from taskdash.errors import StoreRefused
 from taskdash.health import Inputs, Parts
+from taskdash.instance import Instance
 from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Event, Incident, Service
 from taskdash.monitor.asking import Asking
@@ -67,12 +69,16 @@ async def nobody_answers(asked: Sequence[Service]) -> dict[str, UrlAnswer]:
 class Monitor:
     """A ticker over the store with a clock that moves only when told."""
 
-    def __init__(self, db: Database, probe: Any = nobody_answers, chores: Sequence[Chore] = ()) -> None:
-        self.clock = ManualClock(NOW)
+    def __init__(
+        self, db: Database, probe: Any = nobody_answers, chores: Sequence[Chore] = (), clock: ManualClock | None = None
+    ) -> None:
+        self.clock = clock or ManualClock(NOW)
         self.inputs = Inputs(self.clock)
         self.inputs.report("nsq", healthy=True)
         self.parts = Parts(self.clock)
-        self.ticker = Ticker(db, self.clock, self.inputs, self.parts, probe, LIMITS, chores)
+        self.instance = Instance(db, self.clock, ("monitor",), list, 5.0)
+        of = self.instance if clock else None
+        self.ticker = Ticker(db, self.clock, self.inputs, self.parts, probe, LIMITS, chores, of)
 
     async def step(self, forward_s: float = 0.0) -> None:
         self.clock.advance(forward_s)
@@ -327,3 +333,41 @@ async def test_a_store_that_refuses_while_its_incident_is_written_is_told_later(
     assert [incident.kind for incident in await incidents.opened(db)] == ["store"]
     await monitor.step(1)
     assert await incidents.opened(db) == []
+
+
+async def test_of_two_instances_only_the_one_that_leads_tells_what_the_store_refused(db: Database) -> None:
+    """One that was cut off, and followed, does not tell it once more when it leads again."""
+    clock = ManualClock(NOW)
+    first, second = Monitor(db, clock=clock), Monitor(db, clock=clock)
+    await first.instance.join()
+    await second.instance.join()
+    assert (first.instance.leads, second.instance.leads, second.instance.follows) == (True, False, True)
+    first.parts.report("store", "cut off")
+    clock.advance(10)
+    assert not first.instance.follows
+    await first.step()
+    await leave(db, first.instance.id)
+    await second.instance.join()
+    await first.instance.join()
+    assert (second.instance.leads, first.instance.follows) == (True, True)
+    first.parts.report("store")
+    await first.step()
+    await leave(db, second.instance.id)
+    await first.instance.join()
+    assert first.instance.leads
+    await first.step(1)
+    assert await told(db, "incident.*") == []
+
+
+async def test_an_instance_that_could_ask_nobody_tells_what_the_store_refused_when_it_leads_on(db: Database) -> None:
+    clock = ManualClock(NOW)
+    monitor = Monitor(db, clock=clock)
+    await monitor.instance.join()
+    monitor.parts.report("store", "away")
+    clock.advance(10)
+    await monitor.step()
+    monitor.parts.report("store")
+    await monitor.step()
+    await monitor.instance.join()
+    await monitor.step(1)
+    assert [event.kind for event in await told(db, "incident.*")] == ["incident.opened"]

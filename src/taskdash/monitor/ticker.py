@@ -111,12 +111,18 @@ class Ticker:
         self._together.look(now)
         self._look_at_itself()
         if not self._fleet.leads:
+            self._leave_to_the_leader()
             return
         if not self._lag.is_settling:
             await self._judge(now)
         await self._keep_incidents(now)
         for chore in self._chores:
             await self._do(chore, now)
+
+    def _leave_to_the_leader(self) -> None:
+        """What this instance had to tell of the store is another's now: told later, it would be told twice."""
+        if self._fleet.follows:
+            self._store_trouble = []
 
     def _look_at_itself(self) -> None:
         self._lag.look()
