@@ -82,6 +82,7 @@ class Nsqd(Program):
             http,
             f"-tcp-address={HOST}:{self.tcp}",
             f"-http-address={HOST}:{http}",
+            f"-https-address={HOST}:0",  # only a node with a certificate listens there, and two of them may run at once
             f"-broadcast-address={HOST}",
             f"-data-path={folder}",
             "-mem-queue-size=0",

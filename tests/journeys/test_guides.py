@@ -1,4 +1,7 @@
-"""The programs of docs/guides/protocols.md, run as they stand against a real server (only its ports are others)."""
+"""The programs of docs/guides/protocols.md, run as they stand against a real server (only its ports are others).
+
+They speak protocols, which do not depend on the engine: on the embedded store only.
+"""
 
 import asyncio
 import json
