@@ -12,17 +12,22 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
+import aiohttp
 import psycopg
 from msgspec import Struct, structs
 
+from tests.brokers import BEATS, HOST
 from tests.faults.hour import checks
 from tests.faults.hour.scale import HOUR
 from tests.faults.hour.stage import Stage
+from tools.cluster.process import until
 
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+BATCH = 500
 TABLES = ("services", "tasks", "events", "task_grams")
 
 
@@ -109,6 +114,32 @@ def _times(stage: Stage) -> str:
     return f"median {statistics.median(took):.0f} ms, p95 {took[int(len(took) * 0.95)]:.0f} ms"
 
 
+async def drained(stage: Stage, count: int) -> Iterator[str]:
+    """So many beats at once, of all services in turn: how fast they are stored, and the CPU of one."""
+    ids = stage.programs.ids
+    bodies = [b'{"id":"%s"}' % ids[n % len(ids)].encode() for n in range(count)]
+    before, loop = everybody(stage), asyncio.get_running_loop()
+    start = loop.time()
+    async with aiohttp.ClientSession(trust_env=False) as session:
+        for n in range(0, count, BATCH):
+            nsqd = stage.cluster.nsqds[n // BATCH % len(stage.cluster.nsqds)]
+            body = b"\n".join(bodies[n : n + BATCH])
+            async with session.post(f"http://{HOST}:{nsqd.http}/mpub?topic={BEATS}", data=body) as answer:
+                answer.raise_for_status()
+        for nsqd in stage.cluster.nsqds:
+            await until(partial(_is_empty, session, nsqd.http), "the beats to be stored", within_s=300.0)
+    took, after = loop.time() - start, everybody(stage)
+    cost = {name: (used.cpu_s - before[name].cpu_s) / count * 1e6 for name, used in after.items()}
+    each = ", ".join(f"{name} {us:.0f} µs" for name, us in cost.items())
+    return iter([f"{count:,} beats at once: stored after {took:.1f} s, {count / took:,.0f}/s; CPU a beat: {each}"])
+
+
+async def _is_empty(session: aiohttp.ClientSession, port: int) -> bool:
+    async with session.get(f"http://{HOST}:{port}/stats?format=json&topic={BEATS}&channel=taskdash") as answer:
+        channels = [channel for topic in (await answer.json(content_type=None))["topics"] for channel in topic["channels"]]
+    return all(one["depth"] == one["in_flight_count"] == 0 for one in channels)
+
+
 def stored(url: str) -> Iterator[str]:
     """What each table needs with its indexes, a row."""
     with psycopg.connect(url, autocommit=True) as conn:
@@ -127,6 +158,7 @@ async def main() -> None:
     parser.add_argument("--instances", type=int, default=2)
     parser.add_argument("--claims", type=float, default=10.0, help="claims and releases a second, of 20 people")
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--at-once", type=int, default=100_000, help="beats that come all at once in the end")
     asked = parser.parse_args()
     scale = structs.replace(
         HOUR, services=asked.services, interval_s=asked.interval, tasks=asked.tasks, claims_s=asked.claims, writers=2
@@ -136,6 +168,7 @@ async def main() -> None:
         async with Stage(folder, scale, asked.instances, 1, has_proxies=False).running() as stage:
             await stage.set_up()
             sys.stdout.writelines(f"{line}\n" for line in await measured(stage, asked.seconds))
+            sys.stdout.writelines(f"{line}\n" for line in await drained(stage, asked.at_once))
             sys.stdout.writelines(f"{line}\n" for line in stored(stage.cluster.database))
     finally:
         shutil.rmtree(folder)

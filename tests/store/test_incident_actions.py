@@ -52,6 +52,20 @@ async def an_incident(db: Database, **fields: Any) -> Incident:
     return incident
 
 
+async def test_a_trouble_of_the_store_that_several_instances_met_is_told_once(db: Database) -> None:
+    def trouble(s: float) -> Condition:
+        return a_condition(kind="store", cause="store", at=after(s))
+
+    await incidents.keep_past(db, "store", [trouble(0)], after(5), LIMITS)
+    await incidents.keep_past(db, "store", [], after(6), LIMITS)
+    for met_s in (0, 1, 6):
+        await incidents.keep_past(db, "store", [trouble(met_s)], after(60), LIMITS)
+    assert [event.kind for event in await told(db)] == ["incident.opened", "incident.resolved"]
+    await incidents.keep_past(db, "store", [trouble(70)], after(75), LIMITS)
+    [another] = await incidents.opened(db)
+    assert another.opened_at == after(70)
+
+
 async def test_conditions_open_and_resolve_one_incident(db: Database) -> None:
     for now_s in (0, 1):
         await incidents.keep(db, ("input",), [a_condition()], after(now_s), LIMITS)

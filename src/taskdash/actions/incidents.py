@@ -35,6 +35,16 @@ async def keep(db: Store, kinds: Collection[str], wrong: Sequence[Condition], no
     await _write_if_needed(db, decide)
 
 
+async def keep_past(db: Store, kind: str, past: Sequence[Condition], now: Instant, limits: Limits) -> None:
+    """As `keep`, for what can only be told once it is over: each trouble once, however many instances have met it."""
+
+    def decide(conn: Connection) -> incidents.Outcome:
+        new = incidents.untold(past, stored.ended_at(conn, kind))
+        return incidents.reconciled(stored.opened(conn, (kind,)), new, now, limits)
+
+    await _write_if_needed(db, decide)
+
+
 async def settle(db: Store, now: Instant) -> None:
     """Resolve those of services that are well again."""
 

@@ -185,7 +185,8 @@ class Ticker:
         """While the store refuses nothing can be written: its incident is written when it works again, and then ends."""
         trouble, self._store_trouble = self._store_trouble, []
         try:
-            await self._keep_if_needed((STORE,), trouble, opened, now)
+            if trouble or any(incident.kind == STORE for incident in opened):
+                await incidents.keep_past(self._db, STORE, trouble, now, self._limits)
         except StoreRefused:
             self._store_trouble = trouble
             raise

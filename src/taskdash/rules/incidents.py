@@ -162,6 +162,14 @@ def _told_as(event: NewEvent, known: dict[str, Incident]) -> NewEvent:
     return structs.replace(event, after=told, evidence=incident.evidence)
 
 
+def untold(past: Iterable[Condition], ended_at: Instant | None) -> list[Condition]:
+    """Of troubles that are told when they are over: those that began after the end of the last one that was told.
+
+    Several instances meet one trouble, each at its own moment, and whoever leads tells it.
+    """
+    return [condition for condition in past if ended_at is None or condition.at > ended_at]
+
+
 def reconciled(opened: Iterable[Incident], wrong: Iterable[Condition], now: Instant, limits: Limits) -> Outcome:
     """Open what is wrong and not yet open, resolve what is no longer wrong. Both of the same kinds."""
     wrong_now = {(condition.kind, condition.cause): condition for condition in wrong}

@@ -37,6 +37,12 @@ def by_cause(conn: Connection, kind: str, cause: str) -> Incident | None:
     return next(iter(SHAPE.records(conn, query)), None)
 
 
+def ended_at(conn: Connection, kind: str) -> Instant | None:
+    """When the last one of that kind that is over ended."""
+    ended: Instant | None = conn.execute(select(func.max(c.resolved_at)).where(c.kind == kind)).scalar()
+    return ended
+
+
 def save(conn: Connection, changed: Sequence[Incident]) -> None:
     """Insert or update by id."""
     if changed:
