@@ -28,6 +28,15 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
+def free_pair() -> int:
+    """A port that nobody listens on now, nor on the next one."""
+    while True:
+        port = free_port()
+        with socket.socket() as next_one, contextlib.suppress(OSError):
+            next_one.bind((HOST, port + 1))
+            return port
+
+
 class Program:
     """One process of the nsqd family; `http` its HTTP port."""
 
@@ -73,8 +82,8 @@ class Program:
 class Nsqd(Program):
     """One nsqd that promises what it can: nothing in memory, an fsync a message."""
 
-    def __init__(self, folder: Path, *options: str, http: int = 0) -> None:
-        self.tcp = free_port()
+    def __init__(self, folder: Path, *options: str, http: int = 0, tcp: int = 0) -> None:
+        self.tcp = tcp or free_port()
         http = http or free_port()
         folder.mkdir(parents=True, exist_ok=True)
         super().__init__(

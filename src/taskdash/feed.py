@@ -22,7 +22,8 @@ _PAGE = 500
 class Subscription:
     """Events after the seq it was opened at. Iterate over it; it ends when it was cut or the feed closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, after: int) -> None:
+        self.after = after
         self._pending: deque[Sequence[Event]] = deque()
         self._idle: asyncio.Future[None] | None = None
         self._waiting = 0
@@ -79,16 +80,24 @@ class Feed:
 
     async def run(self) -> None:
         """Serve until cancelled; a store that fails is asked again at the next wake-up."""
-        _oldest, self.seq = await self._db.read(events.bounds)
+        begun = False
+        self._wake.set()
         while True:
             timer = asyncio.get_running_loop().call_later(LOOK_EVERY_S, self._wake.set)
             await self._wake.wait()
             timer.cancel()
             self._wake.clear()
             try:
+                begun = begun or await self._begin()
                 await self._catch_up()
             except TaskDashError:
                 continue
+
+    async def _begin(self) -> bool:
+        """From the newest on; whoever subscribed meanwhile, while the store did not answer, is told what came since."""
+        _oldest, newest = await self._db.read(events.bounds)
+        self.seq = min([newest, *(subscription.after for subscription in self._subscriptions)])
+        return True
 
     async def _catch_up(self) -> None:
         while batch := await self._db.read(lambda conn: events.after(conn, self.seq, _PAGE)):
@@ -96,9 +105,9 @@ class Feed:
             for subscription in list(self._subscriptions):
                 subscription.put(batch)
 
-    def subscribe(self) -> Subscription:
-        """Everything after `self.seq` as it is now; ended at once when the feed is closed."""
-        subscription = Subscription()
+    def subscribe(self, after: int) -> Subscription:
+        """Everything after `after`, which is not before `self.seq`; ended at once when the feed is closed."""
+        subscription = Subscription(after)
         self._subscriptions.add(subscription)
         self._wake.set()
         if self._closed:

@@ -1,11 +1,10 @@
 """Every statement under a request with a key fails once: the key is done once, and never stuck. SPEC 8; R3, R31, R33."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from taskdash.store.migrations import runner
+from taskdash.store.places import Place
 from tests.faults.fault_store import FaultStore, Moment
 from tests.journeys.api import call
 from tests.journeys.http import Person, a_site
@@ -22,10 +21,9 @@ async def _named(who: Person, name: str) -> int:
 
 
 @pytest.mark.parametrize("moment", ["before", "after commit"])
-async def test_R31_R33_whichever_statement_fails_a_key_is_done_once_and_never_stuck(tmp_path: Path, moment: Moment) -> None:
-    path, told = tmp_path / "taskdash.db", set()
-    runner.upgrade(path)
-    store = FaultStore(path, 0, moment)
+async def test_R31_R33_whichever_statement_fails_a_key_is_done_once_and_never_stuck(place: Place, moment: Moment) -> None:
+    told: set[int] = set()
+    store = FaultStore(place, 0, moment)
     async with a_site(store) as site:
         ada = await site.person("ada")
         for n in range(1, 100):

@@ -233,5 +233,5 @@ async def test_R16_R32_sigterm_while_the_server_hangs_ends_serve_all_the_same(
             asked = asyncio.create_task(told_by_tcp(server, "refused"))
             await asyncio.sleep(0)
             server.kill(signal.SIGTERM)
-            assert await server.ended(60) == 0
+            assert await server.ended(60) == 0, server.errors[-1:]
             await asyncio.gather(asked, return_exceptions=True)

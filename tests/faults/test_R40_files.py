@@ -73,7 +73,7 @@ async def use(path: Path) -> str:
     """Open, read and write as `serve` does; what came of it."""
     try:
         runner.upgrade(path)
-        check(path)
+        check(File(path))
         database = Database(File(path))
         database.start()
     except StartRefused as refused:

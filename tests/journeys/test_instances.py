@@ -206,10 +206,9 @@ async def test_each_part_may_run_in_a_process_of_its_own(shared: Server, tmp_pat
             return bool((await find(packs, "133"))["errid"] == 0)
 
         await eventually(is_found, 30)
-        async with pages.signed_in() as session:
-            async with session.post(f"/api/v1/services/{ALIVE}/collect") as answer:
-                assert answer.status in {200, 202, 204}, await answer.text()
-            assert (await session.get("/readyz")).status == 200
+        async with pages.signed_in() as session, session.post(f"/api/v1/services/{ALIVE}/collect") as answer:
+            assert answer.status in {200, 202, 204}, await answer.text()
+        await is_ready(pages)
         assert await pages.stop() == await packs.stop() == await intake.stop() == await collector.stop() == 0
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.brokers import BEATS, HOST, Lookupd, Nsqd, running
+from tests.brokers import BEATS, HOST, Lookupd, Nsqd, free_pair, running
 from tests.consuming import Rig
 from tests.journeys.commands import taskdash
 from tests.support import eventually
@@ -61,10 +61,11 @@ async def test_the_consumer_warns_once_of_a_channel_that_nobody_reads(
 
 
 async def test_a_node_given_by_its_tcp_alone_is_looked_at_on_the_next_port(
-    rig: Rig, nsqd: Nsqd, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    rig: Rig, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    nsqd = Nsqd(tmp_path / "nsqd", tcp=free_pair())
     other = Nsqd(tmp_path / "other", http=nsqd.tcp + 1)
-    async with running(other):
+    async with running(other, nsqd):
         await mistype(other)
         rig.consume([nsqd.address])
         await eventually(lambda: f"nsqd {nsqd.address}: {SENTENCE}" in caplog.text)

@@ -163,7 +163,7 @@ class EventStream:
         return await self._source.db.read(lambda conn: events.after(conn, last, _PAGE))
 
     async def _follow(self, last: int) -> None:
-        subscription = self._source.feed.subscribe()
+        subscription = self._source.feed.subscribe(last)
         try:
             async for batch in subscription:
                 new = [event for event in batch if event.seq > last]
