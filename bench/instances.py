@@ -21,12 +21,11 @@ from msgspec import Struct
 
 from bench.harness import ROUNDS, Row, at_least, p95, within
 from bench.http import PASSWORD, unowned
-from bench.nsq import mpub, publish
 from bench.seed import a_store, fill_place
 from bench.serving import Server, a_server
 from taskdash.store.migrations import runner
 from tests import postgres
-from tests.brokers import BEATS, Nsqd, running
+from tests.brokers import Nsqd, running
 from tests.support import eventually
 
 TASKS, SERVICES = 1_000_000, 100_000
@@ -91,7 +90,8 @@ async def ingest(side: Side) -> float:
     """Beats a second from the nsqd to durable."""
     bodies = [json.dumps({"id": f"service-{n % 1_000}"}).encode() for n in range(MESSAGES)]
     began = time.perf_counter()
-    await publish(("127.0.0.1", side.nsqd.tcp), [mpub(BEATS, bodies[n : n + 500]) for n in range(0, MESSAGES, 500)])
+    for n in range(0, MESSAGES, 500):
+        await side.nsqd.publish(bodies[n : n + 500])
     await eventually(side.nsqd.is_drained, 120)
     return MESSAGES / (time.perf_counter() - began)
 
@@ -116,10 +116,10 @@ async def wake_ups(side: Side) -> list[float]:
 async def a_side(count: int, *options: str, data_dir: Path | None = None) -> AsyncIterator[Side]:
     """So many instances, ready and warm."""
     async with contextlib.AsyncExitStack() as stack:
-        nsqd = Nsqd(Path(tempfile.mkdtemp()))
+        nsqd = Nsqd(Path(tempfile.mkdtemp()), "-mem-queue-size=100000", "-sync-every=2500")
         await stack.enter_async_context(running(nsqd))
         await nsqd.create()
-        options = (*options, f"--nsqd={nsqd.address}", "--nsq-channel=taskdash")
+        options = (*options, f"--nsqd={nsqd.address}")
         servers = [await stack.enter_async_context(_served(*options, data_dir=data_dir)) for _ in range(count)]
         sessions = [await stack.enter_async_context(server.session("boss", PASSWORD)) for server in servers]
         yield Side(servers, sessions, nsqd, [])
