@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import aiohttp
@@ -46,18 +46,19 @@ def sql_alone(path: Path, times: int = 200) -> float:
 
 async def claims(session: aiohttp.ClientSession, ids: list[str]) -> float:
     """Claims a second by 64 people at once."""
-    return await at_once(session, [("POST", f"/api/v1/tasks/{task_id}/claim") for task_id in ids])
+    return await at_once([session], [("POST", f"/api/v1/tasks/{task_id}/claim") for task_id in ids])
 
 
 async def constants(session: aiohttp.ClientSession, count: int) -> float:
     """Requests a second of a signed-in route that asks the store nothing."""
-    return await at_once(session, [("GET", "/api/v1/me")] * count)
+    return await at_once([session], [("GET", "/api/v1/me")] * count)
 
 
-async def at_once(session: aiohttp.ClientSession, calls: list[tuple[str, str]]) -> float:
+async def at_once(sessions: Sequence[aiohttp.ClientSession], calls: Sequence[tuple[str, str]], people: int = PEOPLE) -> float:
+    """Calls a second by so many people at once, spread over the sessions."""
     waiting = iter(calls)
 
-    async def person() -> None:
+    async def person(session: aiohttp.ClientSession) -> None:
         for method, path in waiting:
             async with session.request(method, path, json={} if method == "POST" else None) as answer:
                 await answer.read()
@@ -65,7 +66,7 @@ async def at_once(session: aiohttp.ClientSession, calls: list[tuple[str, str]]) 
                     raise RuntimeError(f"{path}: {answer.status}")
 
     began = time.perf_counter()
-    await asyncio.gather(*(person() for _ in range(PEOPLE)))
+    await asyncio.gather(*(person(sessions[n % len(sessions)]) for n in range(people)))
     return len(calls) / (time.perf_counter() - began)
 
 

@@ -20,7 +20,7 @@ import aiohttp
 from msgspec import Struct
 
 from bench.harness import ROUNDS, Row, at_least, p95, within
-from bench.http import PASSWORD, unowned
+from bench.http import PASSWORD, at_once, unowned
 from bench.seed import a_store, fill_place
 from bench.serving import Server, a_server
 from taskdash.store.migrations import runner
@@ -45,28 +45,13 @@ class Side(Struct):
 
 async def pages(side: Side) -> float:
     """List pages a second, 16 at once, spread over the instances."""
-    return await _at_once(side, [("GET", PATHS[n % len(PATHS)]) for n in range(PAGES)])
+    return await at_once(side.sessions, [("GET", PATHS[n % len(PATHS)]) for n in range(PAGES)], AT_ONCE)
 
 
 async def claims(side: Side) -> float:
     """Claims a second, 16 at once."""
     ids, side.free = side.free[:CLAIMS], side.free[CLAIMS:]
-    return await _at_once(side, [("POST", f"/api/v1/tasks/{task_id}/claim") for task_id in ids])
-
-
-async def _at_once(side: Side, calls: Sequence[tuple[str, str]]) -> float:
-    waiting = iter(calls)
-
-    async def person(session: aiohttp.ClientSession) -> None:
-        for method, path in waiting:
-            async with session.request(method, path, json={} if method == "POST" else None) as answer:
-                await answer.read()
-                if answer.status != 200:
-                    raise RuntimeError(f"{path}: {answer.status}")
-
-    began = time.perf_counter()
-    await asyncio.gather(*(person(side.sessions[n % len(side.sessions)]) for n in range(AT_ONCE)))
-    return len(calls) / (time.perf_counter() - began)
+    return await at_once(side.sessions, [("POST", f"/api/v1/tasks/{task_id}/claim") for task_id in ids], AT_ONCE)
 
 
 async def registers(side: Side) -> float:

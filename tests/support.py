@@ -2,7 +2,8 @@
 
 import asyncio
 import tempfile
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,15 @@ def all_rows(place: Place) -> bytes:
     """All that a store holds, as another program sees it."""
     with place.open_readers().connect() as conn:
         return repr([conn.execute(select(table)).all() for table in metadata.sorted_tables]).encode()
+
+
+@asynccontextmanager
+async def running(place: Place) -> AsyncIterator[Database]:
+    """The store, started; closed at the end."""
+    db = Database(place)
+    db.start()
+    yield db
+    await db.close()
 
 
 def a_place(where: Path | Place) -> Place:

@@ -25,6 +25,7 @@ from taskdash.actions import accounts as account_actions
 from taskdash.actions import intake, schedules
 from taskdash.actions import tasks as task_actions
 from taskdash.actions.arrivals import Topics
+from taskdash.actions.liveness import heard
 from taskdash.actions.tasks import TaskRequest
 from taskdash.clock import Clock, SystemClock
 from taskdash.collector.asking import Bounds
@@ -41,7 +42,6 @@ from taskdash.instance import Alone, Fleet, Instance
 from taskdash.model.instants import Instant
 from taskdash.model.records import Message, User
 from taskdash.monitor.ticker import Chore, Ticker
-from taskdash.monitor.together import heard
 from taskdash.rules.deadlines import Limits
 from taskdash.rules.sharing import MONITOR
 from taskdash.settings.model import Settings

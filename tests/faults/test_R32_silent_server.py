@@ -8,7 +8,7 @@ import asyncio
 import json
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from tests.journeys.test_on_postgres import registered
 from tests.journeys.test_serve import find
 from tests.postgres import Cluster, cluster
 from tests.serving import Serving, serving
-from tests.support import a_service, eventually
+from tests.support import a_service, eventually, running
 
 
 @pytest.fixture(scope="module")
@@ -85,14 +85,6 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
         (postgres, "BEYOND_LIMIT_S"),
     ):
         monkeypatch.setattr(module, name, getattr(module, name) / 10)
-
-
-@asynccontextmanager
-async def running(place: Server) -> AsyncIterator[Database]:
-    db = Database(place)
-    db.start()
-    yield db
-    await db.close()
 
 
 def keep(name: str) -> Callable[[Connection], Any]:

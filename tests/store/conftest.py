@@ -6,11 +6,10 @@ import pytest
 
 from taskdash.store.database import Database
 from taskdash.store.places import Place
+from tests.support import running
 
 
 @pytest.fixture
 async def db(place: Place) -> AsyncIterator[Database]:
-    database = Database(place)
-    database.start()
-    yield database
-    await database.close()
+    async with running(place) as database:
+        yield database

@@ -2,8 +2,6 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import psycopg
 import pytest
@@ -12,26 +10,17 @@ from sqlalchemy import Connection
 from taskdash.errors import OutcomeUnknown, StartRefused, StoreRefused
 from taskdash.model.records import NewEvent
 from taskdash.store import events, services
-from taskdash.store.database import Database
 from taskdash.store.migrations.steps import HEAD
 from taskdash.store.places import Server
 from tests.postgres import Cluster, cluster
 from tests.schemas import make_newer
-from tests.support import NOW, a_service, eventually
+from tests.support import NOW, a_service, eventually, running
 
 WAITS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 
 
 def told(by: str) -> NewEvent:
     return NewEvent(at=NOW, kind="task.changed", subject_type="task", subject_id=by)
-
-
-@asynccontextmanager
-async def running(place: Server) -> AsyncIterator[Database]:
-    db = Database(place)
-    db.start()
-    yield db
-    await db.close()
 
 
 async def test_R7_of_two_writers_that_interleave_no_reader_skips_a_seq(server: Cluster) -> None:

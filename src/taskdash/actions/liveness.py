@@ -11,12 +11,13 @@ from msgspec import Struct, structs
 from sqlalchemy import Connection
 
 from taskdash.errors import BadField, Conflict, Forbidden, NotFound
-from taskdash.health import Input
+from taskdash.health import Input, Inputs
 from taskdash.model import fields
 from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Actor, NewEvent, Service
 from taskdash.rules import judgement, liveness, outage, roles
 from taskdash.rules.deadlines import Limits, alive_at
+from taskdash.rules.fleet import Heard
 from taskdash.rules.incidents import Change, after_changes
 from taskdash.rules.liveness import UrlAnswer
 from taskdash.rules.sight import URLS, Crowd, Sight, Source
@@ -41,6 +42,11 @@ def source_of(told: Input) -> Source:
         withdrawn_at=told.withdrawn_at,
         last_message_at=told.last_message_at,
     )
+
+
+def heard(inputs: Inputs) -> list[Heard]:
+    """What the inputs of this process tell of themselves, for its own report and for the others'."""
+    return [Heard(source_of(told), told.lag) for told in inputs]
 
 
 class Ticked(Struct, frozen=True):

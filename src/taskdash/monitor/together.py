@@ -5,20 +5,15 @@ Law: every monitor follows, also one that does not lead, so that one that takes 
 
 from collections.abc import Sequence
 
-from taskdash.actions.liveness import source_of
+from taskdash.actions.liveness import heard
 from taskdash.health import Inputs
 from taskdash.instance import Fleet
 from taskdash.model.instants import Instant, seconds
 from taskdash.rules import fleet, sight
-from taskdash.rules.fleet import Heard, Report
+from taskdash.rules.fleet import Report
 from taskdash.rules.sight import Source, Span
 
 SETTLE_S = 1.0
-
-
-def heard(inputs: Inputs) -> list[Heard]:
-    """What the inputs of this process tell of themselves, for its own report and for the others'."""
-    return [Heard(source_of(told), told.lag) for told in inputs]
 
 
 class Together:
@@ -35,7 +30,7 @@ class Together:
     def look(self, now: Instant) -> None:
         """Follow what every instance told last."""
         others = {one.id: one for one in self._fleet.others}
-        fresh = frozenset(key for key, one in others.items() if one.age < seconds(fleet.FRESH_S))
+        fresh = frozenset(key for key, one in others.items() if one.is_fresh)
         gone = self._fresh - fresh
         for lost in (one for key, one in others.items() if key in gone):
             self._note_loss(now - lost.age, now)

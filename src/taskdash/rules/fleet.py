@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct, structs
 
-from taskdash.model.instants import Instant
+from taskdash.model.instants import Instant, seconds
 from taskdash.rules.sight import Source
 
 Arrivals = tuple[tuple[Instant, int], ...]
@@ -40,6 +40,11 @@ class Seen(Struct, frozen=True):
     id: str
     report: Report
     age: int
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether what it told still says what it hears."""
+        return self.age < seconds(FRESH_S)
 
 
 def merged(
