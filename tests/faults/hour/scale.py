@@ -1,4 +1,8 @@
-"""How large the scripted hour is: for every change, long (`LONG_FAULTS=1`), or of full load (`HOUR=3600`, its seconds)."""
+"""How large the scripted hour is: for every change, long (`LONG_FAULTS=1`), or of full load (`HOUR=3600`, its seconds).
+
+The pauses between beats, claims, writes, faults and new connections are what a load is made of: nothing waits in them for an
+outcome. Whatever must come about is waited for with `eventually` or `until`.
+"""
 
 import os
 
