@@ -283,6 +283,7 @@ async def test_a_claim_whose_answer_is_lost_is_offered_again_and_done_once(chrom
         keys.append(route.request.headers["idempotency-key"])
         if len(keys) == 1:
             await route.fetch()
+            await ada.sees(f"tr[data-task='{first}'][data-owner='ssx']")  # the event is first, and takes the button away
             await route.abort()
         else:
             await route.continue_()

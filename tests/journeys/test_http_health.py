@@ -1,9 +1,12 @@
 """Alive, ready, measured; and how the server ends. RELIABILITY R15, R16, R112, R167, F13."""
 
 import asyncio
+import threading
+from functools import partial
 from ipaddress import ip_network
 
 from taskdash.store.places import Place
+from taskdash.web.hasher import THREADS
 from tests.journeys.http import PASSWORD, Site, a_site
 from tests.support import eventually
 
@@ -81,12 +84,14 @@ async def test_R16_a_drain_ends_streams_cleanly_and_lets_requests_finish(site: S
         await stream.content.readline()
         reader, writer = await asyncio.open_connection(site.host, site.port)
         writer.write(b"GET /healthz HTTP/1.1\r\n")
+        hasher, gate = site.server.app.state.hasher, threading.Event()
+        held = [asyncio.ensure_future(hasher._run(partial(gate.wait, 10))) for _thread in range(THREADS)]
         under_way = asyncio.ensure_future(_sign_in(site))
-        hasher = site.server.app.state.hasher
-        await eventually(lambda: hasher._waiting)
+        await eventually(lambda: hasher._waiting > THREADS)
         async with asyncio.timeout(10):
-            await site.server.drain()
+            draining = asyncio.ensure_future(site.server.drain())
             await stream.content.read()  # ends with the last chunk: a cut would raise
+            gate.set()
             assert await under_way == 200
-            await reader.read()
+            await asyncio.gather(draining, reader.read(), *held)
         writer.close()

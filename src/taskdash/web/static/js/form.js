@@ -86,16 +86,22 @@ function show(html, text, more = []) {
 
 /** @typedef {{form: HTMLFormElement, pressed: Element, url: string, body: URLSearchParams, key: string}} Act one wish, however often it is sent */
 
-/** @param {Act} act @param {boolean} busy */
-function setBusy({ form, pressed }, busy) {
-  for (const element of [form, pressed, pressed.closest("tr")]) element?.toggleAttribute("data-is-busy", busy);
+/**
+ * Shown as busy until the function it gives is called; an event may take the button out of its row meanwhile.
+ * @param {Act} act
+ */
+function busy({ form, pressed }) {
+  const shown = [form, pressed, pressed.closest("tr")];
+  const set = (/** @type {boolean} */ is) => shown.forEach((element) => element?.toggleAttribute("data-is-busy", is));
+  set(true);
+  return () => set(false);
 }
 
 /** @param {Act} act */
 async function send(act) {
-  setBusy(act, true);
+  const done = busy(act);
   const answer = await ask(act.url, { method: "POST", body: act.body, headers: { "Idempotency-Key": act.key } });
-  setBusy(act, false);
+  done();
   if (opensOver(answer, act.pressed)) return undefined;
   if (answer.go) return location.assign(answer.go);
   if (answer.status === 401) return undefined;
