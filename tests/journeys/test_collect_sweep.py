@@ -322,6 +322,22 @@ async def test_while_the_store_refuses_nobody_is_asked_in_a_circle(
         assert found.collected_at is not None
 
 
+async def test_R15_a_refusal_ends_with_the_stores_trouble_also_when_nobody_is_asked_for_long(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(tells([ONE])) as service, sweeping(place) as collector:
+        await collector.register("billing", service.url, collect_at=collector.clock.now() + seconds(1))
+        await refuse_writes(monkeypatch, collector, "the disk is full")
+        reason = lambda: next(part.reason for part in collector.parts if part.name == "collector")  # noqa: E731
+        await collector.until(lambda: reason() == "the disk is full")
+        collector.parts.report("store", "the disk is full")
+        await collector.pass_time(1)
+        assert reason() == "the disk is full"
+        collector.parts.report("store")
+        await collector.pass_time(1)
+        assert reason() == ""
+
+
 async def test_a_mistake_of_ours_with_one_service_hinders_no_other(
     place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

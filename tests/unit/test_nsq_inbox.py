@@ -198,6 +198,19 @@ async def test_R27_who_waits_5_s_behind_a_slow_transaction_is_refused_and_who_is
         await eventually(lambda: ("after", None) in at.settled)
 
 
+async def test_R41_what_waited_while_taskdash_stood_still_is_stored_for_the_store_is_not_to_blame() -> None:
+    async with door(window_s=0.02) as at:
+        await at.turns()
+        at.put("before")
+        await at.turns()
+        at.clock.advance(18.0)
+        await eventually(lambda: at.stored("before"))
+        at.put("after")
+        await at.turns()
+        at.clock.advance(0.02)
+        await eventually(lambda: at.stored("before", "after"))
+
+
 async def test_drain_waits_for_what_came() -> None:
     async with door() as at:
         at.store.open.clear()

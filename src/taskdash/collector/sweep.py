@@ -86,7 +86,7 @@ class Sweep:
         self._results: list[Result] = []
         self._held: dict[Asked, Instant] = {}
         self._writing = asyncio.Lock()
-        self._refusal = ""
+        self._refusal, self._refused_at = "", 0
 
     async def run(self) -> None:
         """Sweep until cancelled."""
@@ -144,7 +144,7 @@ class Sweep:
         except TaskDashError as error:
             self._parts.report(PART, error.detail)
             return
-        self._parts.report(PART, self._refusal)
+        self._tell("" if self._store_recovered() else self._refusal)
         just_asked = self._noted() | self._held.keys()
         for service in due:
             if service.url and _asked(service) not in just_asked:
@@ -224,8 +224,13 @@ class Sweep:
 
     def _tell(self, refusal: str) -> None:
         """Why the store did not take the last answer; empty when it did. Looking around well does not take that back."""
+        self._refused_at = self._clock.now() if refusal and not self._refusal else self._refused_at
         self._refusal = refusal
         self._parts.report(PART, refusal)
+
+    def _store_recovered(self) -> bool:
+        """Whoever holds no shards any more, or has nobody to ask for long, has no answer that would show it (R15)."""
+        return any(part.name == "store" and part.ok and part.since > self._refused_at for part in self._parts)
 
     def _hold(self, service: Service) -> None:
         self._held[_asked(service)] = self._clock.now() + seconds(HOLD_S)

@@ -52,7 +52,7 @@ class Inbox:
         self._idle.set()
         self._tokens, self._refilled_at = BURST, clock.now()
         self._paced = self._company = 0
-        self._is_stuck = False
+        self._is_storing = self._is_stuck = False
         self.trouble = ""
         """Why the last batch was not stored, empty when it was: an input that ends here is not heard (SPEC 3)."""
         self.on_turn: Callable[[], None] = lambda: None
@@ -171,11 +171,12 @@ class Inbox:
         if not batch:
             return
         refused: StoreRefused | None = None
+        self._is_storing = True
         try:
             await self._store([message for put in batch for message in put.messages])
         except TaskDashError as error:
             refused = error if isinstance(error, StoreRefused) else StoreRefused(error.detail)
-        self._is_stuck = False
+        self._is_storing = self._is_stuck = False
         self._turn(refused.detail if refused else "")
         for put in batch:
             put.settle(refused)
@@ -192,7 +193,7 @@ class Inbox:
         while True:
             await self._clock.sleep(LOOK_EVERY_S)
             oldest = self._clock.now() - seconds(PATIENCE_S)
-            if self._waiting and self._waiting[0].at <= oldest:
+            if self._is_storing and self._waiting and self._waiting[0].at <= oldest:
                 self._refuse_older(oldest)
 
     def _refuse_older(self, oldest: Instant) -> None:
