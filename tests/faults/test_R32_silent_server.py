@@ -5,10 +5,9 @@ where only the order of things is shown.
 """
 
 import asyncio
-import json
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +19,12 @@ from taskdash.errors import OutcomeUnknown, StoreRefused
 from taskdash.store import database, postgres, services, watch
 from taskdash.store.database import Database
 from taskdash.store.places import Server
+from tests.faults.ports import told_by_nsq, told_by_tcp, trouble
 from tests.faults.proxy import FaultProxy
 from tests.journeys.test_on_postgres import registered
 from tests.journeys.test_serve import find
 from tests.postgres import Cluster, cluster
-from tests.serving import Serving, serving
+from tests.serving import serving
 from tests.support import a_service, eventually, running
 
 
@@ -154,32 +154,6 @@ async def _is_kept(db: Database, name: str) -> bool:
     except StoreRefused:
         return False
     return True
-
-
-async def told_by_tcp(server: Serving, task_id: str) -> int:
-    reader, writer = await asyncio.open_connection(*server.addresses["tcp"])
-    pack = {"MessageID": 2, "Header": {"RequestID": "Register"}, "Body": {"id": task_id}}
-    with closing(writer):
-        writer.write(json.dumps(pack).encode() + b"\n")
-        errid: int = json.loads(await reader.readline())["Body"]["errid"]
-    return errid
-
-
-async def told_by_nsq(server: Serving) -> bytes:
-    reader, writer = await asyncio.open_connection(*server.addresses["nsq"])
-    body = b'{"id":"refused","name":"refused"}'
-    with closing(writer):
-        writer.write(b"  V2PUB taskdash.services\n" + len(body).to_bytes(4, "big") + body)
-        frame = await reader.readexactly(int.from_bytes(await reader.readexactly(4), "big"))
-    return frame[4:]
-
-
-async def trouble(session: aiohttp.ClientSession) -> str:
-    """What /readyz says of the store; /healthz answers meanwhile."""
-    async with asyncio.timeout(0.5), session.get("/healthz") as answer:
-        assert answer.status == 200
-    async with session.get("/readyz") as answer:
-        return str({part["name"]: part["reason"] for part in (await answer.json())["parts"]}["store"])
 
 
 @pytest.mark.parametrize("fault", ["stopped", "stalled", "cut"], indirect=True)

@@ -10,6 +10,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Any, Protocol, TypeVar
 
@@ -202,9 +203,19 @@ class Database:
         try:
             self._dialect.commit(conn, told=told)
         except DBAPIError as error:
+            self._write_over(conn)
             return self._refuse(conn, batch, refusal_of_commit(self._dialect, error))
         self._settle(batch, results, None, told=told)
         return None
+
+    def _write_over(self, conn: Connection) -> None:
+        """Of a commit that failed at its sync SQLite's log holds all, and a restart would find what was refused; so something
+        else takes its place before it is refused (RELIABILITY R2, R26)."""
+        with suppress(DBAPIError):
+            self._dialect.roll_back(conn)
+            self._dialect.begin(conn)
+            _probe(conn)
+            self._dialect.commit(conn)
 
     def _refuse(self, conn: Connection, batch: list[_Job], refused: StoreRefused) -> StoreRefused:
         self._dialect.roll_back(conn)

@@ -76,6 +76,7 @@ class Watch:
         now = monotonic()
         if self._tries_since is None or now - self._tries_since < WAITS_S:
             return
+        self.say("writer", f"the store has not answered for {WAITS_S:.0f} s")
         kept: list[Any] = []
         for job in self._taken_out():
             if job is None or now - job.asked_at < WAITS_S:
