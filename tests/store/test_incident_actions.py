@@ -1,5 +1,6 @@
 """Incidents over a real store: opened, kept, ended, acknowledged, read."""
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -64,6 +65,18 @@ async def test_a_trouble_of_the_store_that_several_instances_met_is_told_once(db
     await incidents.keep_past(db, "store", [trouble(70)], after(75), LIMITS)
     [another] = await incidents.opened(db)
     assert another.opened_at == after(70)
+
+
+async def test_a_trouble_that_the_leader_called_over_begins_anew_after_that_end_whenever_it_began(db: Database) -> None:
+    await incidents.keep(db, ("input",), [a_condition(at=after(0))], after(1), LIMITS)
+    await incidents.keep(db, ("input",), [], after(10), LIMITS)
+    for began in (0, 5):
+        await incidents.keep(db, ("input",), [a_condition(at=after(began))], after(11), LIMITS)
+        await incidents.keep(db, ("input",), [a_condition(at=after(began))], after(12), LIMITS)
+        await incidents.keep(db, ("input",), [], after(13), LIMITS)
+    found = sorted(await db.read(lambda conn: stored.page(conn, limit=10)), key=lambda incident: incident.opened_at)
+    assert len(found) == 3
+    assert all(one.resolved_at is not None and one.resolved_at < other.opened_at for one, other in pairwise(found))
 
 
 async def test_conditions_open_and_resolve_one_incident(db: Database) -> None:

@@ -30,7 +30,12 @@ async def keep(db: Store, kinds: Collection[str], wrong: Sequence[Condition], no
     """Open what is wrong, resolve what is not any more, for these kinds. Writes only when something changed."""
 
     def decide(conn: Connection) -> incidents.Outcome:
-        return incidents.reconciled(stored.opened(conn, kinds), wrong, now, limits)
+        opened = stored.opened(conn, kinds)
+        known = {(incident.kind, incident.cause) for incident in opened}
+        new = [condition for condition in wrong if (condition.kind, condition.cause) not in known]
+        later = [incidents.not_before(each, stored.ended_at(conn, each.kind, each.cause)) for each in new]
+        old = [condition for condition in wrong if (condition.kind, condition.cause) in known]
+        return incidents.reconciled(opened, [*old, *later], now, limits)
 
     await _write_if_needed(db, decide)
 

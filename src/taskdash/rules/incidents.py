@@ -170,6 +170,12 @@ def untold(past: Iterable[Condition], ended_at: Instant | None) -> list[Conditio
     return [condition for condition in past if ended_at is None or condition.at > ended_at]
 
 
+def not_before(condition: Condition, ended_at: Instant | None) -> Condition:
+    """As a new incident, after the end of the last one of its kind and cause: who leads now may know of an earlier beginning
+    than who led until then and called it over."""
+    return condition if ended_at is None or condition.at > ended_at else structs.replace(condition, at=ended_at + 1)
+
+
 def reconciled(opened: Iterable[Incident], wrong: Iterable[Condition], now: Instant, limits: Limits) -> Outcome:
     """Open what is wrong and not yet open, resolve what is no longer wrong. Both of the same kinds."""
     wrong_now = {(condition.kind, condition.cause): condition for condition in wrong}

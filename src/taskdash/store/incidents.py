@@ -37,9 +37,10 @@ def by_cause(conn: Connection, kind: str, cause: str) -> Incident | None:
     return next(iter(SHAPE.records(conn, query)), None)
 
 
-def ended_at(conn: Connection, kind: str) -> Instant | None:
-    """When the last one of that kind that is over ended."""
-    ended: Instant | None = conn.execute(select(func.max(c.resolved_at)).where(c.kind == kind)).scalar()
+def ended_at(conn: Connection, kind: str, cause: str | None = None) -> Instant | None:
+    """When the last one of that kind, of any cause or of this one, that is over ended."""
+    query = select(func.max(c.resolved_at)).where(c.kind == kind)
+    ended: Instant | None = conn.execute(query if cause is None else query.where(c.cause == cause)).scalar()
     return ended
 
 
