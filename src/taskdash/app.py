@@ -41,12 +41,12 @@ from taskdash.ingest.inbox import Inbox
 from taskdash.ingest.inputs import Cluster, Embedded
 from taskdash.instance import Alone, Fleet, Instance
 from taskdash.model.instants import Instant
-from taskdash.model.records import Message, User
+from taskdash.model.records import Message, NewEvent, User
 from taskdash.monitor.ticker import Chore, Ticker
 from taskdash.rules.deadlines import Limits
 from taskdash.rules.sharing import MONITOR
 from taskdash.settings.model import Settings
-from taskdash.settings.shown import shown
+from taskdash.settings.shown import chosen, shown
 from taskdash.settings.values import Address
 from taskdash.store import accounts, events
 from taskdash.store.database import Database
@@ -245,6 +245,7 @@ class App:
             await self._listen("tcp", self._settings.tcp.listen, self._tcp.start)
         for name, address, listen in self._input.listeners() if self._has("ingest") else ():
             await self._listen(name, address, listen)
+        await self._note_start()
         await self._first_admin()  # once the start can no longer be refused: its password is told once
         self._web.addresses.update({name: _shown(*where) for name, where in self._addresses.items()})
         self._say_ready()
@@ -259,6 +260,13 @@ class App:
     def _say_ready(self) -> None:
         where = [f"{name}={_shown(*address)}" for name, address in self._addresses.items()]
         print(" ".join(["taskdash ready", *where]), file=sys.stderr, flush=True)  # noqa: T201  (SPEC 9)
+
+    async def _note_start(self) -> None:
+        """With which settings it began is a line of history (RELIABILITY R160); a store that refuses stops no start for it."""
+        after = {"version": self._web.version, "instance": self._fleet.id, **chosen(self._settings)}
+        started = NewEvent(at=self._clock.now(), kind="store.opened", subject_type="system", subject_id="store", after=after)
+        with contextlib.suppress(TaskDashError):
+            await self._db.write(lambda conn: events.append(conn, [started]))
 
     async def _first_admin(self) -> None:
         if not await self._db.read(accounts.is_empty):

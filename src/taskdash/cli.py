@@ -54,6 +54,17 @@ def _run(command: str, arguments: list[str]) -> int:
         return 1
     except KeyboardInterrupt:
         return _say("interrupted", 1)
+    except Exception as error:
+        return _crashed(error)
+
+
+def _crashed(error: Exception) -> int:
+    """A mistake of ours: one line of the log, without secrets (RELIABILITY R159)."""
+    from taskdash import telemetry
+
+    telemetry.start_logging()
+    telemetry.crashed(error)
+    return 1
 
 
 def _say(sentence: str, status: int) -> int:

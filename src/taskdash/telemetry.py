@@ -7,6 +7,7 @@ import json
 import logging
 import re
 import sys
+import threading
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -15,11 +16,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 _SECRET = re.compile(
     r"tdk_[0-9A-Za-z]{36}"
-    r"|(?i:(?:set-)?cookie|(?:proxy-)?authorization)[\"']?\s*[=:,]\s*[^\r\n]+"
+    r"|(?i:(?:set-)?cookie|(?:proxy-)?authorization)[\"'\\]*\s*[=:,]\s*[^\r\n]+"
     r"|(?i:bearer|basic)\s+[A-Za-z0-9._~+/=-]+"
-    r"|(?i:password|passwd|secret|token)[\"']?\s*[=:]\s*(?:\"[^\"]*\"|'[^']*'|[^\s,;&)}\]]+)"
+    r"|(?i:password|passwd|secret|token)[\"'\\]*\s*[=:]\s*(?:\\*\"[^\"]*\"|\\*'[^']*'|[^\s,;&)}\]]+)"
     r"|(?<=//)[^/@\s]+(?=@)"
 )
+_SECRET_BYTES = re.compile(_SECRET.pattern.encode())
 LONGEST = 1_024
 registry = CollectorRegistry()
 
@@ -42,6 +44,11 @@ part_ready = Gauge("taskdash_part_ready", "1 while the part works", ["part"], re
 def redacted(text: str) -> str:
     """The text without tokens, cookies, passwords and userinfo of urls."""
     return _SECRET.sub("***", text)
+
+
+def redacted_bytes(body: bytes) -> bytes:
+    """The same of what may be no text."""
+    return _SECRET_BYTES.sub(b"***", body)
 
 
 def _clean(_logger: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -69,7 +76,7 @@ class _Relay(logging.Handler):
 
 
 def start_logging() -> None:
-    """Send one-line JSON to standard error, with every character beyond printable ASCII escaped."""
+    """Send one-line JSON to standard error, with every character beyond printable ASCII escaped; warnings and crashes too."""
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
@@ -83,6 +90,18 @@ def start_logging() -> None:
     )
     root = logging.getLogger()
     root.handlers = [_Relay(logging.WARNING)]
+    logging.captureWarnings(True)
+    threading.excepthook = _of_thread
+
+
+def _of_thread(crash: threading.ExceptHookArgs) -> None:
+    if crash.exc_value is not None and not isinstance(crash.exc_value, SystemExit):
+        crashed(crash.exc_value)
+
+
+def crashed(error: BaseException) -> None:
+    """What nobody caught, as a line like any other: a plain traceback would have many, and could hold a secret (R159)."""
+    log.critical("unforeseen error", error=repr(error), exc_info=error)
 
 
 log: Any = structlog.get_logger("taskdash")

@@ -5,7 +5,7 @@
   const problems = [];
   const injected =
     "owned-x, base, iframe, object, embed, math, img, video, meta[http-equiv], main script, main style, main link, [srcdoc]," +
-    "form[action*='evil'], link[href*='evil'], script:not([src]), a[href^='javascript' i], a[href^='data' i], a[href^='vbscript' i]";
+    "form[action*='//evil'], link[href*='//evil'], script:not([src]), a[href^='javascript' i], a[href^='data' i], a[href^='vbscript' i]";
   for (const e of document.querySelectorAll(injected)) problems.push(`an element of a text: ${e.outerHTML.slice(0, 120)}`);
   for (const e of document.querySelectorAll("*")) {
     for (const { name, value } of e.attributes) {

@@ -6,13 +6,18 @@ from io import StringIO
 import aiohttp
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from taskdash.model.records import NewEvent
+from taskdash.store import events
 from taskdash.web.api.export import AT_ONCE, COLUMNS, csv_lines, safe_cell
 from taskdash.web.shapes import TaskShape
 from tests.journeys.api import call, ids, stored
 from tests.journeys.http import Site
-from tests.support import a_task, eventually
+from tests.support import NOW, a_task, eventually
 
+FORMULA = tuple("=+-@\t\r\0＝＋－＠")
 NASTY = [
     "=1+1",
     "+1",
@@ -36,7 +41,7 @@ NASTY = [
 @pytest.mark.parametrize("text", [*NASTY, "\rx", "\0x"])
 def test_R157_no_cell_begins_as_a_formula_and_all_else_stays(text: str) -> None:
     cell = safe_cell(text)
-    assert not cell.startswith(tuple("=+-@\t\r\0＝＋－＠"))
+    assert not cell.startswith(FORMULA)
     assert cell.removeprefix("'") == text or cell == text
 
 
@@ -60,6 +65,30 @@ async def test_R157_jsonl_is_the_list_exactly_and_csv_has_a_row_a_task(site: Sit
     assert [row["description"].removeprefix("'") for row in rows] == [text.removeprefix("'") for text in NASTY]
     assert rows[0]["description"] == "'=1+1"
     assert (rows[0]["pinned"], rows[0]["version"], rows[0]["until"]) == ("false", "1", "")
+
+
+async def test_R157_history_is_exact_as_jsonl_and_without_formulas_as_csv(site: Site) -> None:
+    http = (await site.person("ada")).http
+    told = [NewEvent(at=NOW, kind="task.assigned", subject_type="task", subject_id="1", evidence=text) for text in NASTY]
+    await site.db.write(lambda conn: events.append(conn, told))
+    _status, body = await call(http, "GET", "/events?limit=500")
+    async with http.get("/history/export?format=jsonl") as answer:
+        assert [msgspec.json.decode(line) for line in (await answer.text()).splitlines()] == body["items"]
+    async with http.get("/history/export?format=csv") as answer:
+        rows = list(csv.DictReader(StringIO((await answer.read()).decode(), newline="")))
+    assert [row["evidence"].removeprefix("'") for row in rows][::-1][-len(NASTY) :] == [
+        text.removeprefix("'") for text in NASTY
+    ]
+    assert not [cell for row in rows for cell in row.values() if cell.startswith(FORMULA)]
+
+
+@given(st.lists(st.lists(st.text(), min_size=2, max_size=5), min_size=1, max_size=5))
+def test_R157_any_text_comes_back_from_csv_and_no_cell_is_a_formula(rows: list[list[str]]) -> None:
+    read = list(csv.reader(StringIO(csv_lines(rows).decode(), newline=""), strict=True))
+    assert not [cell for row in read for cell in row if cell.startswith(FORMULA)]
+    assert [[cell.removeprefix("'") if cell[1:].startswith(FORMULA) else cell for cell in row] for row in read] == [
+        [text.removeprefix("'") if text[1:].startswith(FORMULA) else text for text in row] for row in rows
+    ]
 
 
 async def test_an_export_has_every_task_of_its_filter_once_over_many_pages(site: Site) -> None:

@@ -61,7 +61,7 @@ async def test_R163_a_database_is_backed_up_beside_its_server_and_restored_once_
     refused(await taskdash("db", "backup", file, at), 1, f"there is no store at {empty}")
     async with serving(tmp_path / "data", at) as server:
         copied = await taskdash("db", "backup", file, at)
-        assert "bytes, checked; 0 services, 0 tasks, 1 events, 1 users; sha256 " in copied.output, copied
+        assert "bytes, checked; 0 services, 0 tasks, 2 events, 1 users; sha256 " in copied.output, copied
         refused(await taskdash("db", "backup", file, at), 1, "exists already")
         assert await server.stop() == 0
     assert (

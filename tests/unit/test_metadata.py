@@ -156,6 +156,10 @@ def test_R168_a_problem_never_quotes_the_answer() -> None:
         {"id": "5", "name": canary * 100},
         {"id": "6", "status": [canary]},
         {"id": f"{canary}\n"},
+        {"id": "8", canary: "\0"},
+        {"id": "10", canary: 1 << 70},
+        {"id": "11", "name": {canary: 1}},
+        {canary: canary},
     ]
     problems = page(wrong).problems
     assert len(problems) == len(wrong)

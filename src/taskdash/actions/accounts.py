@@ -241,5 +241,5 @@ def _event(
         actor_id=actor.id,
         channel=actor.channel,
         before=before or {},
-        after=after or {},
+        after={**(after or {}), **({"address": actor.address} if actor.address else {})},
     )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct, field
 
+from taskdash import telemetry
 from taskdash.errors import TaskDashError
 from taskdash.model.instants import Instant
 from taskdash.model.records import Actor, DeadLetter, Heartbeat, Message, Registration
@@ -16,6 +17,8 @@ MOST_BEATS_OF_ONE = 31
 """Of one service's beats in one batch only so many, the newest, count: its strip shows no more (SPEC 8)."""
 READ_AT_ONCE = 500
 """So many messages are read before the loop may do something else."""
+_LOOKED_AT_BYTES = 8_192
+"""More than is kept of a dead letter, so that a secret which is cut there is known for one."""
 SPLIT_HINT = "; it looks like one line of a pretty-printed object: text /mpub ends a message at each newline"
 _SPLIT = re.compile(rb'\s*(?:[\[\]{}]+,?|"[^"]*"\s*:\s*.*?,?)\s*', re.DOTALL)
 
@@ -101,13 +104,13 @@ def _beats(arrivals: Arrivals, beat: Heartbeat, at: Instant, message: Message) -
 
 
 def letter(message: Message, reason: str, now: Instant) -> DeadLetter:
-    """The dead letter of a message; its body is cut by the store."""
+    """The dead letter of a message: what may be a secret in its body is blotted out (RELIABILITY R159); the store cuts it."""
     size = len(message.body)
     return DeadLetter(
         at=now,
         topic=message.topic,
         reason=reason,
-        body=message.body,
+        body=telemetry.redacted_bytes(message.body[:_LOOKED_AT_BYTES]),
         size_bytes=size,
         source=message.source,
         sender=message.sender,

@@ -7,6 +7,7 @@ import aiohttp
 from taskdash.collector.guard import Denied
 from taskdash.collector.names import NoAddress
 from taskdash.errors import TaskDashError
+from taskdash.wire import metadata
 
 
 class Failed(Exception):
@@ -41,7 +42,7 @@ def sentence(error: Exception, whole_s: float) -> str:
     if isinstance(error, Failed):
         return str(error)
     if isinstance(error, TaskDashError):
-        return error.detail.replace("the body", "the answer").partition(" (")[0]
+        return metadata.rule(error, "the answer")
     if type(error) is TimeoutError:
         return f"it did not answer within {whole_s:g} s"
     return _of_system(error) or next((text for kind, text in _BY_TYPE if isinstance(error, kind)), "the connection failed")

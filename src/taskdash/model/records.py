@@ -186,6 +186,8 @@ class Actor(Struct, frozen=True, kw_only=True):
     groups: tuple[str, ...] = ()
     scopes: tuple[Scope, ...] = ()
     """Empty: all that the role may."""
+    address: str = ""
+    """Where a person or program called from; history of accounts names it (RELIABILITY R160)."""
 
 
 SYSTEM = Actor(type="system", id="taskdash", channel="system")

@@ -1,6 +1,7 @@
 """Every setting as a person reads it: its value, where that came from, what it means; a secret that is set is `***` (R159)."""
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -24,6 +25,12 @@ def shown(settings: Settings) -> tuple[Shown, ...]:
         Shown(name, shown_value(key.secret, value_of(settings, name)), settings.origins[name], key.meaning)
         for name, key in keys().items()
     )
+
+
+def chosen(settings: Settings) -> dict[str, str]:
+    """What is not as by default, for history, which everyone may read: of secrets and of paths only that they are set."""
+    paths = {name for name in keys() if isinstance(value_of(settings, name), Path)}
+    return {s.name: "set" if s.name in paths else s.value for s in shown(settings) if s.origin != "default"}
 
 
 def lines(settings: Iterable[Shown]) -> list[str]:

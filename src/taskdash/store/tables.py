@@ -67,9 +67,9 @@ def _covering(name: str, *columns: str, only: str = "") -> Index:
 
 BY_PK, ID_INDEX = "pk", "tasks_id"
 """As the index by which a query enters: the table itself, and what makes the ids of tasks unique. Else an index's own name."""
-KEPT_KINDS = ("user.", "group.", "token.", "session.")
+KEPT_KINDS = ("user.", "group.", "token.", "session.", "store.")
 BINDING_KINDS = ("claimed", "assigned", "released", "pinned", "unpinned", "handed_over", "transferred")
-"""Events that are kept for ever: those of accounts, by how they begin, and those of bindings, after `task.`."""
+"""Events that are kept for ever: of accounts and the store, by how they begin, and of bindings, after `task.`."""
 FILTERED = ("status", "user", "group_id", "service_id", "schedule", "adrift", "updated_at", "gone_at")
 _ADRIFT = "adrift IS true"
 _SHOULD_RUN = "schedule = 'should_run'"

@@ -15,7 +15,7 @@ from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
 from litestar.handlers import BaseRouteHandler
-from msgspec import Struct
+from msgspec import Struct, structs
 from sqlalchemy import Connection
 
 from taskdash.errors import Forbidden, Unauthorized
@@ -143,6 +143,11 @@ def session_cookie(connection: AnyConnection, value: str, max_age_s: int) -> Coo
 
 async def identify(web: Web, connection: AnyConnection) -> Identity | None:
     """The caller, or None. A cookie is ignored when Authorization is present (R144)."""
+    found = await _believed(web, connection)
+    return found and structs.replace(found, actor=structs.replace(found.actor, address=address_of(connection)))
+
+
+async def _believed(web: Web, connection: AnyConnection) -> Identity | None:
     identities: Identities = connection.app.state.identities
     authorization = connection.headers.get("authorization")
     if authorization is not None:

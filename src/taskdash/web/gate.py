@@ -70,18 +70,23 @@ class Gate:
         if not self._proxies or not client or not self._is_proxy(client[0]):
             return
         told = [a.strip() for name, value in headers if name == b"x-forwarded-for" for a in value.decode("latin-1").split(",")]
-        if own := next((address for address in reversed(told) if not self._is_proxy(address)), ""):
+        own = next((address for address in reversed(told) if not self._is_proxy(address)), "")
+        if _is_address(own):
             scope["client"] = (own, 0)
         scheme = next((value for name, value in reversed(headers) if name == b"x-forwarded-proto"), b"")
         if scheme in {b"http", b"https"}:
             scope["scheme"] = scheme.decode()
 
     def _is_proxy(self, address: str) -> bool:
-        try:
-            parsed = ipaddress.ip_address(address)
-        except ValueError:
-            return False
-        return any(parsed in network for network in self._proxies)
+        return _is_address(address) and any(ipaddress.ip_address(address) in network for network in self._proxies)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _body_refusal(method: str, path: str, headers: dict[bytes, bytes]) -> Refusal | None:

@@ -115,7 +115,7 @@ class EventStream:
         if self._last is None:  # before the head goes out: what happens after the client sees it must not be missed
             _oldest, self._last = await self._source.db.read(events.bounds)
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-        parts = [asyncio.ensure_future(part) for part in (self._deliver(), self._watch(), self._comment(), _gone(receive))]
+        parts = [asyncio.ensure_future(part) for part in (self._deliver(), self._watch(), self._comment(), gone(receive))]
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -124,7 +124,7 @@ class EventStream:
             await asyncio.gather(*parts, return_exceptions=True)
         if self._is_stalled:
             abort(scope)
-            await _gone(receive)
+            await gone(receive)
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(SEND_WITHIN_S):
@@ -197,6 +197,7 @@ class EventStream:
             self._sending_since = None
 
 
-async def _gone(receive: Receive) -> None:
+async def gone(receive: Receive) -> None:
+    """Returns once the client is no longer there."""
     while (await receive())["type"] != "http.disconnect":
         pass

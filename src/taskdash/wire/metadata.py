@@ -5,6 +5,7 @@ own form is broken is refused as a whole. No sentence holds bytes of the answer 
 """
 
 import io
+import re
 from collections.abc import Iterator
 
 import msgspec
@@ -81,6 +82,8 @@ _PLAIN_BYTES = 1024 * 1024
 """A larger one is looked at record by record, for a look at all of it at once takes several times its size (R48)."""
 _FEW = 1_000
 """A record may have so many members, however few tasks a service may have."""
+_OURS = frozenset({"tasks", "next", *TaskFields.__struct_fields__})
+_WORD = re.compile(r"[^.\[\]]+")
 _NDJSON = ("ndjson", "jsonl", "json-lines", "jsonlines", "json-seq")
 
 
@@ -178,6 +181,12 @@ def _id_of(raw: bytes) -> str:
 
 
 def _problem(task_id: str, place: int, error: TaskDashError) -> Problem:
-    """The rule that is broken, without what a parser quoted in brackets."""
-    rule = error.detail.replace("the body", "the record").partition(" (")[0]
-    return {"id": task_id, "problem": rule if task_id else f"record {place}: {rule}"}
+    told = rule(error, "the record")
+    return {"id": task_id, "problem": told if task_id else f"record {place}: {told}"}
+
+
+def rule(error: TaskDashError, what: str) -> str:
+    """The rule that is broken, without what a parser quoted in brackets, and without a name that the answer gave."""
+    told = error.detail.replace("the body", what).partition(" (")[0]
+    words = _WORD.findall(error.field or "")
+    return told if all(word in _OURS or word.isdigit() for word in words) else told.replace(str(error.field), "a field")

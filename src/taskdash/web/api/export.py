@@ -15,18 +15,22 @@ from litestar import Request, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from taskdash.clock import Clock
 from taskdash.errors import TooMany
 from taskdash.model.records import Actor
 from taskdash.rules import roles
 from taskdash.store import task_page
 from taskdash.store.task_filters import Filters
 from taskdash.store.task_page import TaskRow
+from taskdash.telemetry import log
 from taskdash.web import shapes
 from taskdash.web.api.tasks import FILTERS, filters_of
 from taskdash.web.auth import identify
+from taskdash.web.bounds import abort
 from taskdash.web.context import Web
 from taskdash.web.query import Query
 from taskdash.web.shapes import TaskShape
+from taskdash.web.stream import CHECK_EVERY_S, gone
 
 AT_ONCE = 4
 PAGE = 500
@@ -82,15 +86,25 @@ class Export(msgspec.Struct, frozen=True):
     pieces: AsyncIterator[bytes]
     slots: Slots
     may_go_on: Callable[[], Awaitable[bool]]
+    clock: Clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send piece after piece; ends short, and visibly so, when the caller lost the right or does not read."""
-        del scope, receive
+        """Send piece after piece; cut short, with all that is on its way, when the caller lost the right or does not read."""
         self.slots.take()
+        parts = [asyncio.ensure_future(part) for part in (self._run(send), self._lost(), gone(receive))]
         try:
-            await self._run(send)
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.slots.taken -= 1
+            for part in parts:
+                part.cancel()
+            ended, *_others = await asyncio.gather(*parts, return_exceptions=True)
+        if ended is None:
+            return
+        if not isinstance(ended, asyncio.CancelledError | TimeoutError):
+            log.error("an export failed", name=self.name, error=repr(ended), exc_info=ended)
+        abort(scope)
+        await gone(receive)
 
     async def _run(self, send: Send) -> None:
         disposition = f'attachment; filename="{self.name}.{self.format}"'.encode()
@@ -99,8 +113,13 @@ class Export(msgspec.Struct, frozen=True):
         async for piece in self.pieces:
             await _send(send, piece, more=True)
             if not await self.may_go_on():
-                raise ConnectionAbortedError("the caller may not see this any more")
+                raise asyncio.CancelledError
         await _send(send, b"", more=False)
+
+    async def _lost(self) -> None:
+        """Returns once the caller may not see this any more: what is on its way may be a while (RELIABILITY R147)."""
+        while await self.may_go_on():
+            await self.clock.sleep(CHECK_EVERY_S)
 
 
 async def _pieces(web: Web, wanted: Filters, kind: str) -> AsyncIterator[bytes]:
@@ -137,7 +156,7 @@ def of_pieces(request: JsonRequest, web: Web, actor: Actor, name: str, kind: str
         identity = await identify(web, request)
         return identity is not None and roles.may(identity.actor, "see") and _as_before(identity.actor, actor)
 
-    return Export(name, kind, pieces, slots, may_go_on)
+    return Export(name, kind, pieces, slots, may_go_on, web.clock)
 
 
 def _as_before(now: Actor, then: Actor) -> bool:

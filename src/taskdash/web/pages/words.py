@@ -91,6 +91,8 @@ KINDS = {
     "group.changed": Word("nu", "right", mark("changed")),
     "token.created": Word("nu", "plus", mark("created")),
     "token.revoked": Word("nu", "x", mark("revoked")),
+    "store.opened": Word("nu", "disc", mark("TaskDash started")),
+    "store.restored": Word("wa", "right", mark("backup restored")),
 }
 SUBJECTS = {
     "task": mark("task"),
