@@ -93,7 +93,7 @@ async def opened(settings: Settings) -> AsyncIterator[Database]:
         if kept := place.backup_before_upgrade(SystemClock.wall_now()):
             log.warning("the store is brought to the schema of this program; what it was is in the backup %s", kept)
         place.upgrade()
-        db = Database(place, keeps_reserve=True)
+        db = Database(place)
         db.start()
         try:
             yield db

@@ -67,22 +67,14 @@ class Alone:
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db, self._clock = db, clock
         self.since = clock.now()
-        self._has_joined = False
 
     async def join(self) -> None:
-        """No connection of the time before is left; on a full disk that is noted when there is room (RELIABILITY R24)."""
-        try:
-            while await tasks.lose_orphans(self._db, self._clock.now()):
-                continue
-            self._has_joined = True
-        except StoreRefused as error:
-            log.warning("which tasks nobody vouches for any more is not noted yet: %s", error.detail)
+        """No connection of the time before is left. Raises StoreRefused."""
+        while await tasks.lose_orphans(self._db, self._clock.now()):
+            continue
 
     async def run(self) -> None:
         """Nobody needs to be told."""
-        while not self._has_joined:
-            await self._clock.sleep(BEAT_EVERY_S)
-            await self.join()
         await asyncio.Event().wait()
 
     async def leave(self) -> None:

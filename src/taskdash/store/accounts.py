@@ -145,16 +145,11 @@ def purge_sessions(conn: Connection, idle_before: Instant, now: Instant) -> int:
     return conn.execute(delete(sessions).where(ended)).rowcount
 
 
-def secret(conn: Connection, name: str) -> str:
-    """A secret of this store, such as the one that signs device cookies; empty when there is none yet."""
+def secret(conn: Connection, name: str, new: str) -> str:
+    """A secret of this store, such as the one that signs device cookies; the first who asks makes it."""
     key = store_facts.c.key == f"secret {name}"
-    return str(conn.execute(select(store_facts.c.value).where(key)).scalar() or "")
-
-
-def make_secret(conn: Connection, name: str, new: str) -> str:
-    """The same; the first who asks makes it."""
-    if known := secret(conn, name):
-        return known
+    if (known := conn.execute(select(store_facts.c.value).where(key)).scalar()) is not None:
+        return str(known)
     conn.execute(insert(store_facts), [{"key": f"secret {name}", "value": new}])
     return new
 

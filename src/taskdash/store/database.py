@@ -65,7 +65,7 @@ class Store(Protocol):
 class Database:
     """An opened store. Made by `open`; `close` ends its threads after everything waiting was stored."""
 
-    def __init__(self, place: Place, *, readers: int = READERS, keeps_reserve: bool = False) -> None:
+    def __init__(self, place: Place, *, readers: int = READERS) -> None:
         self.place = place
         self.on_commit: Callable[[bool], None] = lambda _told: None
         """Called on the loop after each commit, with whether it wrote history, and when another process wrote some: a wake-up
@@ -83,7 +83,6 @@ class Database:
         """What a connection was to do that turned out to be gone before it had begun."""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._keeper = place.a_keeper()
-        self._ground = place.a_ground(keeps_reserve=keeps_reserve)
         self._writer = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
         self._readers = Readers(place.open_readers(), place.dialect, readers)
         self._watch = Watch(self._waiting, self._question, self._tell)
@@ -119,8 +118,6 @@ class Database:
         def ask(conn: Connection) -> None:
             is_with_the_store()
             self._dialect.rows(conn, "SELECT 1")
-            self._ground.is_open()
-            self._ground.check()
 
         return self._readers.read(ask, QUESTION_S)
 
@@ -154,7 +151,6 @@ class Database:
             return
         self._watch.tries()
         try:
-            self._ground.check()
             with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
                 self._watch.worked()
                 has_worked = False
@@ -165,13 +161,10 @@ class Database:
                     has_worked = True
         except DBAPIError as error:
             self._settle(self._next_batch(), [], self._dialect.refusal(error))
-        except StoreRefused as refused:
-            self._settle(self._next_batch(), [], refused)
 
     def _has_begun(self, conn: Connection, batch: list[_Job], has_worked: bool) -> bool:
         """False: the batch is refused; or, when the connection died of idleness or a restart, waits for the next one."""
         try:
-            self._ground.check()
             self._dialect.wait_at_most(conn, BEGIN_S)
             self._dialect.begin(conn)
             self._dialect.wait_at_most(conn, ANSWER_S)
@@ -181,9 +174,6 @@ class Database:
                 self._unsent = batch
             else:
                 self._settle(batch, [], self._dialect.refusal(error))
-            return False
-        except StoreRefused as refused:
-            self._settle(batch, [], refused)
             return False
         return True
 
@@ -212,12 +202,9 @@ class Database:
         told = events.were_appended(conn)
         try:
             self._dialect.commit(conn, told=told)
-            self._ground.check_after()
         except DBAPIError as error:
             self._write_over(conn)
             return self._refuse(conn, batch, refusal_of_commit(self._dialect, error))
-        except StoreRefused as refused:
-            return self._refuse(conn, batch, refused)
         self._settle(batch, results, None, told=told)
         return None
 

@@ -14,8 +14,6 @@ DATABASE = "taskdash.db"
 LOCK = "LOCK"
 RESERVE = "reserve"
 RESERVE_BYTES = 8 * 1024 * 1024
-LEAST_BYTES = 1024 * 1024
-"""A disk with less room is full."""
 
 
 class DataDir:
@@ -55,19 +53,10 @@ def lock(path: Path) -> DataDir:
         holder = file.read().strip() or "unknown"
         file.close()
         raise StartRefused(f"data directory {path} is in use by another taskdash (pid {holder})") from None
-    _sign(path, file)
-    return DataDir(path, file)
-
-
-def _sign(path: Path, file: IO[str]) -> None:
-    """On a full disk there is room for the process id once the reserve is given back."""
     file.truncate(0)
     file.write(str(os.getpid()))
-    try:
-        file.flush()
-    except OSError:
-        (path / RESERVE).unlink(missing_ok=True)
-        file.flush()
+    file.flush()
+    return DataDir(path, file)
 
 
 def is_locked(path: Path) -> bool:
@@ -79,27 +68,17 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def keep_reserve(path: Path) -> bool:
-    """Hold 8 MiB for a start on a full disk. False when there is no room for it: then they are given back (RELIABILITY R24)."""
+def keep_reserve(path: Path) -> None:
+    """Hold 8 MiB that `free_reserve` gives back when the disk is full at start."""
     reserve = path / RESERVE
-    free = _free_bytes(path) + (RESERVE_BYTES if reserve.exists() else 0)
-    if free < RESERVE_BYTES + LEAST_BYTES:
-        reserve.unlink(missing_ok=True)
-        return False
     if not reserve.exists():
         with open(reserve, "wb", opener=_private) as file:
-            os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
-    return True
+            file.write(b"\0" * RESERVE_BYTES)
 
 
-def holds_reserve(path: Path) -> bool:
-    """Whether it is held."""
-    return (path / RESERVE).exists()
-
-
-def _free_bytes(path: Path) -> int:
-    found = os.statvfs(path)
-    return found.f_bavail * found.f_frsize
+def free_reserve(path: Path) -> None:
+    """Give the reserved space back."""
+    (path / RESERVE).unlink(missing_ok=True)
 
 
 def _private(path: str, flags: int) -> int:

@@ -17,7 +17,6 @@ from taskdash.store import datadir, sqlite
 from taskdash.store.backup_files import Copied
 from taskdash.store.checkpoint import Checkpointer
 from taskdash.store.dialect import Dialect, named
-from taskdash.store.ground import Elsewhere, Files, Ground
 from taskdash.store.migrations import runner
 
 
@@ -52,9 +51,6 @@ class Place(Protocol):
 
     def a_keeper(self) -> Keeper:
         """What it needs beside the writer."""
-
-    def a_ground(self, *, keeps_reserve: bool) -> Ground:
-        """What its writer asks before and after each transaction."""
 
     def owned(self, *, keep_reserve: bool = False) -> AbstractContextManager[None]:
         """Nobody else serves it meanwhile, unless it is shared. Raises StartRefused that says who does."""
@@ -105,10 +101,6 @@ class File(Struct, frozen=True):
     def a_keeper(self) -> Checkpointer:
         """Keeps the WAL small."""
         return Checkpointer(self.path)
-
-    def a_ground(self, *, keeps_reserve: bool) -> Ground:
-        """Its files, and the room on their disk."""
-        return Files(self.path, keeps_reserve=keeps_reserve)
 
     @contextmanager
     def owned(self, *, keep_reserve: bool = False) -> Iterator[None]:
@@ -192,11 +184,6 @@ class Server(Struct, frozen=True):
         from taskdash.store.listener import Listener
 
         return Listener(self.url)
-
-    def a_ground(self, *, keeps_reserve: bool) -> Ground:
-        """The server's affair."""
-        del keeps_reserve
-        return Elsewhere()
 
     @contextmanager
     def owned(self, *, keep_reserve: bool = False) -> Iterator[None]:

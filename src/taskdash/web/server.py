@@ -170,8 +170,7 @@ class HttpServer:
     async def _device_key(self) -> str:
         """What signs device cookies: one for all instances on the store, so that browsers stay known wherever they come."""
         new = secrets.token_hex(32)
-        known = await self._web.db.read(lambda conn: accounts.secret(conn, "device"))
-        return known or await self._web.db.write(lambda conn: accounts.make_secret(conn, "device", new))
+        return await self._web.db.write(lambda conn: accounts.secret(conn, "device", new))
 
     async def _note_use(self) -> None:
         """Write down when sessions and tokens were last used, not at each request."""
