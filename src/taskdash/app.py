@@ -7,7 +7,6 @@ sentence.
 
 import asyncio
 import contextlib
-import logging
 import os
 import resource
 import secrets
@@ -61,7 +60,6 @@ DRAIN_S = 8.0
 ASKINGS_OF_ONE = 2
 """A service may be asked by GET and then by POST."""
 _HISTORY_PAGE = 5_000
-log = logging.getLogger(__name__)
 
 
 async def serve(settings: Settings) -> None:
@@ -90,8 +88,6 @@ async def opened(settings: Settings) -> AsyncIterator[Database]:
     """The store, owned, upgraded and started. Raises StartRefused."""
     place = place_of(settings.db, settings.data_dir)
     with place.owned(keep_reserve=True):
-        if kept := place.backup_before_upgrade(SystemClock.wall_now()):
-            log.warning("the store is brought to the schema of this program; what it was is in the backup %s", kept)
         place.upgrade()
         db = Database(place)
         db.start()

@@ -13,10 +13,7 @@ import pytest
 from taskdash.cli import COMMANDS
 from taskdash.store import datadir
 from taskdash.store.migrations import runner
-from taskdash.store.places import File
 from tests.journeys.commands import Ended, taskdash
-from tests.schemas import make_older
-from tests.serving import serving
 
 
 @pytest.fixture
@@ -97,25 +94,6 @@ async def test_upgrade_makes_and_checks_a_store(tmp_path: Path) -> None:
     refused(await taskdash("db", "check", at), 1, "there is no store at")
     assert "schema none -> " in (await taskdash("db", "upgrade", at)).output
     assert "nothing to do" in (await taskdash("db", "upgrade", at)).output
-
-
-@pytest.mark.parametrize("by", ["db upgrade", "serve"])
-async def test_R56_whoever_upgrades_a_store_leaves_a_backup_of_what_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
-) -> None:
-    directory = datadir.lock(tmp_path / "data")
-    make_older(File(directory.database), "0001", monkeypatch)
-    directory.release()
-    if by == "serve":
-        async with serving(directory.path) as server:
-            assert server.admin
-    else:
-        told = (await taskdash("db", "upgrade", f"--data-dir={directory.path}")).output
-        assert "schema 0001 -> " in told
-        assert "as it was before: " in told
-    (kept,) = directory.path.glob("taskdash.db.before-upgrade-*Z")
-    with closing(sqlite3.connect(kept)) as conn:
-        assert conn.execute("SELECT version_num FROM alembic_version").fetchone() == ("0001",)
 
 
 async def test_R30_upgrade_and_restore_need_the_server_stopped_and_name_its_pid(data_dir: Path, tmp_path: Path) -> None:

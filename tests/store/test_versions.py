@@ -1,22 +1,16 @@
 """Programs and schemas of different versions: a newer one beside an older one, and data that is carried over (R17, R56)."""
 
-import itertools
-import os
-import shutil
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from alembic import op
-from sqlalchemy import Engine, event, inspect
+from sqlalchemy import inspect
 
 from taskdash.errors import StartRefused
-from taskdash.store import backup_files, tasks
-from taskdash.store.backup_files import sha256_path
+from taskdash.store import tasks
 from taskdash.store.check import check
 from taskdash.store.database import Database
-from taskdash.store.migrations import steps
 from taskdash.store.migrations.steps import HEAD
 from taskdash.store.places import File, Place
 from tests.postgres import Cluster
@@ -80,78 +74,6 @@ async def test_R21_an_upgrade_that_is_cut_off_leaves_the_older_schema_whole(
         assert "instances" not in inspect(conn).get_table_names()
     unmade.upgrade()
     assert check(unmade) == []
-
-
-async def older(store: File, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A filled store of the first schema."""
-    make_older(store, "0001", monkeypatch)
-    await filled(store)
-
-
-async def test_R56_before_an_upgrade_a_checked_backup_is_made_that_brings_the_older_store_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = File(tmp_path / "data" / "taskdash.db")
-    store.path.parent.mkdir(mode=0o700)
-    assert store.backup_before_upgrade(NOW) is None
-    await older(store, monkeypatch)
-    kept = store.backup_before_upgrade(NOW)
-    assert kept is not None
-    assert sha256_path(kept).exists()
-    store.upgrade()
-    assert store.backup_before_upgrade(NOW) is None
-    with File(kept).open_unchanging().connect() as conn:
-        assert conn.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() == "0001"
-    with monkeypatch.context() as program:
-        program.setattr(steps, "HEAD", "0001")
-        store.restore(kept, NOW)
-    assert store.revision() == "0001"
-    with store.open_unchanging().connect() as conn:
-        assert sorted(tasks.load_many(conn, ["t0", "t1", "t2"])) == ["t0", "t1", "t2"]
-
-
-async def test_R56_without_a_backup_there_is_no_upgrade(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store = File(tmp_path / "taskdash.db")
-    await older(store, monkeypatch)
-    backup_files.before("upgrade", store.path, NOW).touch()
-    with pytest.raises(StartRefused, match="a backup never overwrites a file"):
-        store.backup_before_upgrade(NOW)
-    assert store.revision() == "0001"
-
-
-def killed_at(statement: int, store: File) -> bool:
-    """Upgrade in a process of its own that is killed before its n-th statement; False when there are fewer."""
-    if (child := os.fork()) == 0:
-        count = itertools.count(1)
-
-        def kill(*_any: object) -> None:
-            if next(count) == statement:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        event.listen(Engine, "before_cursor_execute", kill)
-        store.upgrade()
-        os._exit(0)
-    _pid, status = os.waitpid(child, 0)
-    assert status in {0, signal.SIGKILL}
-    return status != 0
-
-
-async def test_R21_R56_whichever_statement_of_an_upgrade_is_the_last_before_a_kill_the_store_is_whole(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    origin = File(tmp_path / "origin.db")
-    await older(origin, monkeypatch)
-    for statement in itertools.count(1):
-        store = File(tmp_path / str(statement) / "taskdash.db")
-        store.path.parent.mkdir()
-        shutil.copyfile(origin.path, store.path)
-        was_killed = killed_at(statement, store)
-        assert store.revision() == ("0001" if was_killed else HEAD), statement
-        store.upgrade()
-        assert check(store) == [], statement
-        if not was_killed:
-            break
-    assert statement > 10
 
 
 async def test_on_a_newer_schema_that_only_adds_this_program_works_and_takes_nothing_back(place: Place) -> None:

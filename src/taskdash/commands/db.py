@@ -42,11 +42,8 @@ def _upgrade(settings: Settings, _options: argparse.Namespace) -> int:
     store = store_of(settings)
     with owned(settings):
         before = store.revision()
-        kept = store.backup_before_upgrade(now())
         store.upgrade()
     print(f"{store}: schema {before}, nothing to do" if is_done(before) else f"{store}: schema {before or 'none'} -> {HEAD}")
-    if kept:
-        print(f"as it was before: {kept}")
     return 0
 
 

@@ -14,7 +14,7 @@ from taskdash.errors import StartRefused
 from taskdash.model.instants import Instant
 from taskdash.store import backup_files, events, sqlite
 from taskdash.store.backup_files import Copied
-from taskdash.store.migrations import runner, steps
+from taskdash.store.migrations import runner
 
 _PAGES_A_STEP = 1_024
 
@@ -29,17 +29,6 @@ def backup(store: Path, target: Path) -> Copied:
     with backup_files.being_made(target) as partial:
         rows = _copy(store, partial)
     return backup_files.copied(target, rows)
-
-
-def backup_before_upgrade(store: Path, now: Instant) -> Path | None:
-    """A backup beside a store whose schema this program is about to change; None when it is not (RELIABILITY R56).
-
-    The caller owns the store's directory. Raises StartRefused as `backup` does.
-    """
-    found = runner.revision(store)
-    if found is None or steps.is_done(found):
-        return None
-    return backup(store, backup_files.before("upgrade", store, now)).path
 
 
 def restore(store: Path, source: Path, now: Instant) -> Path | None:
@@ -125,7 +114,7 @@ def _keep_old(store: Path, now: Instant) -> Path | None:
     """The old store under a second name, whole: its WAL goes into it first, or beside it when it is too damaged for that."""
     if not store.exists():
         return None
-    kept = backup_files.before("restore", store, now)
+    kept = backup_files.before_restore(store, now)
     wal = store.with_name(store.name + "-wal")
     with suppress(sqlite3.DatabaseError), closing(_open(store, "rw")) as conn:
         conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")

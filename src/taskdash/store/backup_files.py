@@ -86,9 +86,9 @@ def restored(source: Path, now: Instant) -> NewEvent:
     )
 
 
-def before(what: str, path: Path, now: Instant) -> Path:
-    """The name under which what a store held before a `restore` or an `upgrade` is kept."""
-    return path.with_name(f"{path.name}.before-{what}-{to_datetime(now):%Y%m%dT%H%M%S%fZ}")
+def before_restore(path: Path, now: Instant) -> Path:
+    """The name under which an old store is kept."""
+    return path.with_name(f"{path.name}.before-restore-{to_datetime(now):%Y%m%dT%H%M%S%fZ}")
 
 
 @contextmanager

@@ -61,9 +61,6 @@ class Place(Protocol):
     def revision(self) -> str | None:
         """Its schema, None when it is still to be made. Changes nothing. Raises StartRefused."""
 
-    def backup_before_upgrade(self, now: Instant) -> Path | None:
-        """Where a backup is, when one was needed before `upgrade`. Raises StartRefused."""
-
     def upgrade(self) -> None:
         """Create it or bring it to this program's schema. Raises StartRefused."""
 
@@ -122,12 +119,6 @@ class File(Struct, frozen=True):
     def revision(self) -> str | None:
         """Its schema."""
         return runner.revision(self.path)
-
-    def backup_before_upgrade(self, now: Instant) -> Path | None:
-        """A file beside it."""
-        from taskdash.store import backup
-
-        return backup.backup_before_upgrade(self.path, now)
 
     def upgrade(self) -> None:
         """Create it or bring it to this program's schema."""
@@ -205,11 +196,6 @@ class Server(Struct, frozen=True):
         from taskdash.store.migrations import on_server
 
         return on_server.revision(self.url)
-
-    def backup_before_upgrade(self, now: Instant) -> Path | None:
-        """None: instances of the older version go on meanwhile, and who keeps the server keeps its backups."""
-        del now
-        return None
 
     def upgrade(self) -> None:
         """Create it or bring it to this program's schema."""
