@@ -11,7 +11,7 @@ from typing import ClassVar, Protocol
 from msgspec import Struct
 from sqlalchemy import Engine
 
-from taskdash.errors import StartRefused
+from taskdash.errors import StartRefused, StoreRefused
 from taskdash.model.instants import Instant
 from taskdash.store import datadir, sqlite
 from taskdash.store.backup_files import Copied
@@ -28,6 +28,12 @@ class Keeper(Protocol):
 
     def close(self) -> None:
         """End; no other connection of this process is open any more."""
+
+    def trouble(self) -> StoreRefused | None:
+        """Why nothing may be written now, whatever the engine would say. From any thread."""
+
+    def met(self, refused: StoreRefused) -> None:
+        """The engine refused a query or a change. From any thread."""
 
 
 class Place(Protocol):
@@ -105,7 +111,7 @@ class File(Struct, frozen=True):
         directory = datadir.lock(self.path.parent)
         try:
             if keep_reserve:
-                datadir.keep_reserve(directory.path)
+                datadir.make_room(directory.path)
             yield
         finally:
             directory.release()
