@@ -32,14 +32,20 @@ class Disk:
     """The disk under `directory`: healthy until one of its numbers is set."""
 
     def __init__(self, directory: Path, beside: Path, *, is_logged: bool = False) -> None:
-        self._file = beside / "disk-control"
-        self._file.write_bytes(bytes(_SIZE * len(NUMBERS)))
+        control = beside / "disk-control"
+        control.write_bytes(bytes(_SIZE * len(NUMBERS)))
         self.log = beside / "disk-log"
-        with open(self._file, "r+b") as file:
-            self._numbers = mmap.mmap(file.fileno(), 0)
-        self.env = {"LD_PRELOAD": str(built()), "FAULT_DIR": str(directory), "FAULT_CONTROL": str(self._file)}
+        self._numbers = _mapped(control)
+        self.env = {"LD_PRELOAD": str(built()), "FAULT_DIR": str(directory), "FAULT_CONTROL": str(control)}
         if is_logged:
             self.env["FAULT_LOG"] = str(self.log)
+
+    @classmethod
+    def of_this_process(cls) -> "Disk":
+        """The one that this process was started behind."""
+        disk = cls.__new__(cls)
+        disk._numbers = _mapped(Path(os.environ["FAULT_CONTROL"]))
+        return disk
 
     def set(self, name: str, value: int) -> None:
         """One of NUMBERS, at once."""
@@ -50,6 +56,11 @@ class Disk:
         """What one of NUMBERS is now."""
         at = _SIZE * NUMBERS.index(name)
         return int(struct.unpack("=q", self._numbers[at : at + _SIZE])[0])
+
+
+def _mapped(control: Path) -> mmap.mmap:
+    with open(control, "r+b") as file:
+        return mmap.mmap(file.fileno(), 0)
 
 
 def environment(disk: Disk) -> dict[str, str]:
