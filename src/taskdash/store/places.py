@@ -130,6 +130,8 @@ class File(Struct, frozen=True):
 
     def upgrade(self) -> None:
         """Create it or bring it to this program's schema, after a backup of what it was (RELIABILITY R56)."""
+        if self.path.exists():
+            sqlite.undo_killed(self.path)
         found = self.revision()
         if found is not None and not is_done(found):
             self.backup(before_upgrade(self.path, found, SystemClock.wall_now()))
