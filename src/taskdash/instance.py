@@ -4,10 +4,10 @@ Law: what it believes to hold ends by its own clock before it ends in the store,
 fenced in the store. So one that stood still neither goes on asking nor overwrites who followed it.
 """
 
-import asyncio
 import logging
 import secrets
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -56,6 +56,9 @@ class Fleet(Protocol):
         """The store, which refuses every change with LeaseLost once another holds one of these leases."""
 
 
+_JOIN_EVERY_S = 1.0
+
+
 class Alone:
     """The one process of an embedded store: all is its own."""
 
@@ -67,15 +70,17 @@ class Alone:
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db, self._clock = db, clock
         self.since = clock.now()
+        self._has_joined = False
 
     async def join(self) -> None:
-        """No connection of the time before is left. Raises StoreRefused."""
-        while await tasks.lose_orphans(self._db, self._clock.now()):
-            continue
+        """No connection of the time before is left. A store that is full at the start can still be read (RELIABILITY R24)."""
+        with suppress(StoreRefused):
+            while not self._has_joined:
+                self._has_joined = not await tasks.lose_orphans(self._db, self._clock.now())
 
     async def run(self) -> None:
-        """Nobody needs to be told."""
-        await asyncio.Event().wait()
+        """Nobody needs to be told; what the store refused at the start is done when it no longer does."""
+        await every(self._clock, _JOIN_EVERY_S, self.join)
 
     async def leave(self) -> None:
         """Nobody takes over."""

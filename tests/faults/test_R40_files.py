@@ -96,7 +96,7 @@ async def test_R40_a_database_file_that_was_changed_at_random_is_an_error_or_ser
         (directory / "taskdash.db").write_bytes(mutate(content, random.Random(number)))
         outcomes.add(await asyncio.wait_for(use(directory / "taskdash.db"), 10))
         shutil.rmtree(directory)
-    assert any("SQLITE_CORRUPT" in outcome for outcome in outcomes), outcomes
+    assert any("corrupt" in outcome for outcome in outcomes), outcomes
     whole = tmp_path / "whole"
     whole.mkdir()
     (whole / "taskdash.db").write_bytes(content)

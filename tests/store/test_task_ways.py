@@ -176,5 +176,5 @@ def _plan(conn: Connection, asked: task_plan.Asked, sort: task_plan.Sort) -> lis
 
 
 def test_the_casefold_of_a_store_is_that_of_python(tmp_path: Path) -> None:
-    with sqlite.open_engine(tmp_path / "x.db").connect() as conn:
+    with sqlite.open_engine(tmp_path / "x.db", is_new=True).connect() as conn:
         assert conn.exec_driver_sql("SELECT casefold('ÄÖÜ straße')").scalar() == "äöü strasse"

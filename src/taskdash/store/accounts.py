@@ -147,11 +147,15 @@ def purge_sessions(conn: Connection, idle_before: Instant, now: Instant) -> int:
 
 def secret(conn: Connection, name: str, new: str) -> str:
     """A secret of this store, such as the one that signs device cookies; the first who asks makes it."""
-    key = store_facts.c.key == f"secret {name}"
-    if (known := conn.execute(select(store_facts.c.value).where(key)).scalar()) is not None:
-        return str(known)
+    if known := known_secret(conn, name):
+        return known
     conn.execute(insert(store_facts), [{"key": f"secret {name}", "value": new}])
     return new
+
+
+def known_secret(conn: Connection, name: str) -> str:
+    """The same, empty when nobody has asked yet."""
+    return str(conn.execute(select(store_facts.c.value).where(store_facts.c.key == f"secret {name}")).scalar() or "")
 
 
 def _first(found: list[R]) -> R | None:

@@ -91,16 +91,26 @@ def before_restore(path: Path, now: Instant) -> Path:
     return path.with_name(f"{path.name}.before-restore-{to_datetime(now):%Y%m%dT%H%M%S%fZ}")
 
 
+def before_upgrade(path: Path, schema: str, now: Instant) -> Path:
+    """The name of the backup that is made before a store of an older schema is changed."""
+    return path.with_name(f"{path.name}.before-upgrade-from-{schema}-{to_datetime(now):%Y%m%dT%H%M%S%fZ}")
+
+
 @contextmanager
 def no_leftovers(path: Path) -> Iterator[None]:
-    """A file that is there only meanwhile, and what SQLite lays beside it."""
+    """A file that is there only meanwhile, and what SQLite lays beside it: also what was left by one that was killed (R21)."""
     try:
+        _remove(path)
         yield
     except OSError as error:
         raise StartRefused(f"{error.filename or path} cannot be written: {error.strerror}") from None
     finally:
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def make_private(path: Path) -> None:

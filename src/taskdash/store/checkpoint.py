@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from taskdash.store import sqlite
+from taskdash.store.standing import Standing
 
 WORTH_BYTES = 4 * 1024 * 1024
 _LOOK_EVERY_S = 0.25
@@ -23,6 +24,8 @@ class Checkpointer:
     def __init__(self, path: Path) -> None:
         self._wal = path.with_name(path.name + "-wal")
         self._engine = sqlite.open_engine(path, cache_kib=2_048)
+        self._standing = Standing(path)
+        self.trouble, self.met = self._standing.trouble, self._standing.met
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="store-checkpoint", daemon=True)
 
@@ -54,6 +57,8 @@ class Checkpointer:
                 self._copy(sqlite.checkpoint)
 
     def _copy(self, how: Callable[[Connection], int]) -> None:
+        if self.trouble():
+            return
         with (
             contextlib.suppress(DBAPIError),  # a full disk or a busy file: the next look tries again
             self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn,

@@ -18,7 +18,7 @@ from msgspec import Struct
 from sqlalchemy import BigInteger, Connection, Text, cast
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from taskdash.errors import StoreRefused, TaskDashError
+from taskdash.errors import OutcomeUnknown, StoreRefused, TaskDashError
 from taskdash.store import events
 from taskdash.store.dialect import refusal_of_commit
 from taskdash.store.elements import upsert
@@ -84,7 +84,7 @@ class Database:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._keeper = place.a_keeper()
         self._writer = threading.Thread(target=self._write_loop, name="store-writer", daemon=True)
-        self._readers = Readers(place.open_readers(), place.dialect, readers)
+        self._readers = Readers(place.open_readers(), place.dialect, readers, self._keeper.met)
         self._watch = Watch(self._waiting, self._question, self._tell)
 
     def start(self) -> None:
@@ -117,6 +117,8 @@ class Database:
 
         def ask(conn: Connection) -> None:
             is_with_the_store()
+            if trouble := self._keeper.trouble():
+                raise trouble
             self._dialect.rows(conn, "SELECT 1")
 
         return self._readers.read(ask, QUESTION_S)
@@ -149,6 +151,9 @@ class Database:
         if self._closing and self._refused:
             self._settle(self._next_batch(), [], StoreRefused("TaskDash is stopping; nothing was kept"))
             return
+        if self._refused and (trouble := self._keeper.trouble()):
+            self._settle(self._next_batch(), [], trouble)
+            return
         self._watch.tries()
         try:
             with self._engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
@@ -164,6 +169,9 @@ class Database:
 
     def _has_begun(self, conn: Connection, batch: list[_Job], has_worked: bool) -> bool:
         """False: the batch is refused; or, when the connection died of idleness or a restart, waits for the next one."""
+        if trouble := self._keeper.trouble():
+            self._settle(batch, [], trouble)
+            return False
         try:
             self._dialect.wait_at_most(conn, BEGIN_S)
             self._dialect.begin(conn)
@@ -205,6 +213,8 @@ class Database:
         except DBAPIError as error:
             self._write_over(conn)
             return self._refuse(conn, batch, refusal_of_commit(self._dialect, error))
+        if trouble := self._keeper.trouble():  # committed, but perhaps into a file that nobody will find
+            return self._refuse(conn, batch, OutcomeUnknown(trouble.detail))
         self._settle(batch, results, None, told=told)
         return None
 
@@ -230,6 +240,9 @@ class Database:
             if self._dialect.is_lost(error):
                 raise
             result = self._dialect.refusal(error)
+            self._keeper.met(result)
+            if self._keeper.trouble():
+                raise
         except (TaskDashError, SQLAlchemyError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
             result = error
         if isinstance(result, Exception):
@@ -240,6 +253,8 @@ class Database:
 
     def _settle(self, batch: list[_Job], results: list[Any], refused: StoreRefused | None, *, told: bool = False) -> None:
         self._refused = refused is not None
+        if refused:
+            self._keeper.met(refused)
         if not refused:
             self._watch.worked()
         self._call(self._answer, batch, results, refused, told)

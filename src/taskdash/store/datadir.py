@@ -5,6 +5,7 @@ RELIABILITY R30, R35, R162, F5, F7, F10. No stale-lock logic: kill -9 of the hol
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -14,6 +15,7 @@ DATABASE = "taskdash.db"
 LOCK = "LOCK"
 RESERVE = "reserve"
 RESERVE_BYTES = 8 * 1024 * 1024
+_TRIAL, _TRIAL_BYTES = "trial", 256 * 1024
 
 
 class DataDir:
@@ -53,10 +55,15 @@ def lock(path: Path) -> DataDir:
         holder = file.read().strip() or "unknown"
         file.close()
         raise StartRefused(f"data directory {path} is in use by another taskdash (pid {holder})") from None
-    file.truncate(0)
-    file.write(str(os.getpid()))
-    file.flush()
+    _note_pid(file)
     return DataDir(path, file)
+
+
+def _note_pid(file: IO[str]) -> None:
+    """For people; a full disk has no room for it, and the lock holds all the same."""
+    with suppress(OSError):
+        os.ftruncate(file.fileno(), 0)
+        os.write(file.fileno(), str(os.getpid()).encode())
 
 
 def is_locked(path: Path) -> bool:
@@ -68,17 +75,35 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def keep_reserve(path: Path) -> None:
-    """Hold 8 MiB that `free_reserve` gives back when the disk is full at start."""
-    reserve = path / RESERVE
-    if not reserve.exists():
-        with open(reserve, "wb", opener=_private) as file:
-            file.write(b"\0" * RESERVE_BYTES)
+def keep_reserve(path: Path) -> bool:
+    """Hold 8 MiB that `make_room` gives back when the disk is full at start. False: there is no room for it."""
+    if (path / RESERVE).exists():
+        return True
+    return _is_filled(path / RESERVE, RESERVE_BYTES)
 
 
-def free_reserve(path: Path) -> None:
-    """Give the reserved space back."""
-    (path / RESERVE).unlink(missing_ok=True)
+def make_room(path: Path) -> None:
+    """At the start: keep the reserve, or on a full disk spend it, since without room a store cannot even be read (F5)."""
+    if keep_reserve(path) and not _is_filled(path / _TRIAL, _TRIAL_BYTES):
+        (path / RESERVE).unlink(missing_ok=True)
+    (path / _TRIAL).unlink(missing_ok=True)
+
+
+def is_reserve_spent(path: Path) -> bool:
+    """A server's directory (it has a LOCK) without its reserve."""
+    return (path / LOCK).exists() and not (path / RESERVE).exists()
+
+
+def _is_filled(path: Path, size_bytes: int) -> bool:
+    """A file that takes so much room; False, and no file, when there is not so much."""
+    try:
+        with open(path, "wb", opener=_private) as file:
+            os.posix_fallocate(file.fileno(), 0, size_bytes)
+    except OSError:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+        return False
+    return True
 
 
 def _private(path: str, flags: int) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import psycopg
 
+from taskdash.errors import StoreRefused
 from taskdash.store.postgres import CHANNEL, conninfo_of
 
 _LOOK_EVERY_S, _AGAIN_AFTER_S = 0.5, 1.0
@@ -32,6 +33,12 @@ class Listener:
         """End; returns when the connection is closed."""
         self._end.set()
         self._thread.join()
+
+    def trouble(self) -> None:
+        """None: the server itself refuses what it cannot keep."""
+
+    def met(self, refused: StoreRefused) -> None:
+        """Nothing follows from it."""
 
     def _run(self) -> None:
         while not self._end.is_set():

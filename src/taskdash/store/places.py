@@ -11,13 +11,15 @@ from typing import ClassVar, Protocol
 from msgspec import Struct
 from sqlalchemy import Engine
 
-from taskdash.errors import StartRefused
+from taskdash.clock import SystemClock
+from taskdash.errors import StartRefused, StoreRefused
 from taskdash.model.instants import Instant
 from taskdash.store import datadir, sqlite
-from taskdash.store.backup_files import Copied
+from taskdash.store.backup_files import Copied, before_upgrade
 from taskdash.store.checkpoint import Checkpointer
 from taskdash.store.dialect import Dialect, named
 from taskdash.store.migrations import runner
+from taskdash.store.migrations.steps import is_done
 
 
 class Keeper(Protocol):
@@ -28,6 +30,12 @@ class Keeper(Protocol):
 
     def close(self) -> None:
         """End; no other connection of this process is open any more."""
+
+    def trouble(self) -> StoreRefused | None:
+        """Why nothing may be written now, whatever the engine would say. From any thread."""
+
+    def met(self, refused: StoreRefused) -> None:
+        """The engine refused a query or a change. From any thread."""
 
 
 class Place(Protocol):
@@ -105,7 +113,7 @@ class File(Struct, frozen=True):
         directory = datadir.lock(self.path.parent)
         try:
             if keep_reserve:
-                datadir.keep_reserve(directory.path)
+                datadir.make_room(directory.path)
             yield
         finally:
             directory.release()
@@ -121,7 +129,12 @@ class File(Struct, frozen=True):
         return runner.revision(self.path)
 
     def upgrade(self) -> None:
-        """Create it or bring it to this program's schema."""
+        """Create it or bring it to this program's schema, after a backup of what it was (RELIABILITY R56)."""
+        if self.path.exists():
+            sqlite.undo_killed(self.path)
+        found = self.revision()
+        if found is not None and not is_done(found):
+            self.backup(before_upgrade(self.path, found, SystemClock.wall_now()))
         runner.upgrade(self.path)
 
     def backup(self, target: Path) -> Copied:

@@ -26,8 +26,8 @@ _Query = tuple[Callable[[Connection], Any], float | None, "asyncio.Future[Any]"]
 class Readers:
     """Runs queries for one event loop. `close` lets what is under way end."""
 
-    def __init__(self, engine: Engine, dialect: Dialect, count: int) -> None:
-        self._engine, self._dialect = engine, dialect
+    def __init__(self, engine: Engine, dialect: Dialect, count: int, on_refused: Callable[[StoreRefused], None]) -> None:
+        self._engine, self._dialect, self._on_refused = engine, dialect, on_refused
         self._waiting: queue.SimpleQueue[_Query | None] = queue.SimpleQueue()
         self._threads = [threading.Thread(target=self._run, name=f"store-reader-{n}", daemon=True) for n in range(count)]
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -59,6 +59,8 @@ class Readers:
         while asked := self._waiting.get():
             query, limit_s, future = asked
             outcome = reader.outcome(query, limit_s)
+            if isinstance(outcome, StoreRefused):
+                self._on_refused(outcome)
             self._answer(future, outcome)
             if reader.met_silence:
                 self._refuse_waiting(outcome)

@@ -6,6 +6,7 @@ RELIABILITY F1-F10: WAL with synchronous=FULL, `journal_size_limit`, classificat
 import sqlite3
 import time
 from collections.abc import Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ BUSY_TIMEOUT_MS = 5_000
 _STEPS_BETWEEN_LOOKS = 4_000
 _OF_THE_ROW = ("SQLITE_CONSTRAINT", "SQLITE_MISMATCH", "SQLITE_TOOBIG", "Interface", "Programming", "Data", "Integrity")
 """How an error's name begins when a row was wrong and not the store."""
+CORRUPT = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+"""How an error's name begins when the file itself is wrong."""
 _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
@@ -47,9 +50,10 @@ class _IndexedBy(SQLiteCompiler):
         return _OWN_NAMES.get(text, f"INDEXED BY {text}") if text else None
 
 
-def open_engine(path: Path, *, cache_kib: int = 16_384, read_only: bool = False) -> Engine:
-    """An engine without a pool: whoever needs a connection opens one and keeps it. `read_only` changes no byte of the file."""
-    mode = "ro" if read_only else "rwc"
+def open_engine(path: Path, *, cache_kib: int = 16_384, read_only: bool = False, is_new: bool = False) -> Engine:
+    """An engine without a pool: whoever needs a connection opens one and keeps it. `read_only` changes no byte of the file;
+    only with `is_new` one is made where none is: a store that vanished must not come back empty (RELIABILITY R36)."""
+    mode = "ro" if read_only else "rwc" if is_new else "rw"
     engine = create_engine(
         f"sqlite:///file:{path}?mode={mode}&uri=true",
         poolclass=NullPool,
@@ -66,6 +70,13 @@ def open_engine(path: Path, *, cache_kib: int = 16_384, read_only: bool = False)
             connection.execute(pragma)
 
     return engine
+
+
+def undo_killed(path: Path) -> None:
+    """Roll back what a kill left in a journal: who only reads cannot (RELIABILITY R21). Only for the owner of the file."""
+    if path.with_name(path.name + "-journal").exists():
+        with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True)) as conn, suppress(sqlite3.DatabaseError):
+            conn.execute("SELECT count(*) FROM sqlite_schema")
 
 
 def begin(conn: Connection) -> None:
@@ -168,16 +179,28 @@ def is_interrupted(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlite_errorname", "") == "SQLITE_INTERRUPT"
 
 
-def is_lost(_error: DBAPIError) -> bool:
-    """A file does not go away between a commit and its answer."""
-    return False
+def is_lost(error: DBAPIError) -> bool:
+    """Only when a sync failed: what it was for lies in the WAL, and a crash may find it there or not (RELIABILITY R26)."""
+    return getattr(error.orig, "sqlite_errorname", "") == "SQLITE_IOERR_FSYNC"
 
 
 def refusal(error: DBAPIError) -> StoreRefused:
     """The sentence for people; never holds SQL or values (RELIABILITY R166)."""
     name = getattr(error.orig, "sqlite_errorname", type(error.orig).__name__)
     kind = RowRefused if name.startswith(_OF_THE_ROW) else StoreRefused
+    if name.startswith(CORRUPT):
+        return corrupt(name)
+    if name == "SQLITE_FULL":
+        return StoreRefused("disk full; nothing was kept", code=name)
     return kind(f"the store refused the change ({name}); nothing was kept", code=name)
+
+
+def corrupt(name: str = "SQLITE_CORRUPT") -> StoreRefused:
+    """The file holds what SQLite never wrote: it is kept as it is, for rescue (RELIABILITY R38)."""
+    return StoreRefused(
+        "the store is corrupt; nothing is written: stop TaskDash and put a backup in its place by `taskdash db restore`",
+        code=name,
+    )
 
 
 def create_guards(conn: Connection) -> None:

@@ -169,6 +169,8 @@ class HttpServer:
 
     async def _device_key(self) -> str:
         """What signs device cookies: one for all instances on the store, so that browsers stay known wherever they come."""
+        if known := await self._web.db.read(lambda conn: accounts.known_secret(conn, "device")):
+            return known  # a start on a full disk can write nothing
         new = secrets.token_hex(32)
         return await self._web.db.write(lambda conn: accounts.secret(conn, "device", new))
 

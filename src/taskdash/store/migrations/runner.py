@@ -44,7 +44,7 @@ def revision(path: Path) -> str | None:
 
 
 def _upgrade(path: Path) -> None:
-    with sqlite.open_engine(path).connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+    with sqlite.open_engine(path, is_new=True).connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         sqlite.begin(conn)
         steps.run(conn)
         conn.exec_driver_sql(f"PRAGMA application_id={APPLICATION_ID}")
