@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 
 from taskdash.store.places import File
 from tests.faults.disk import Disk
+from tests.faults.ports import told_by_tcp
 from tests.faults.test_R20_kill import stored
 from tests.faults.test_R23_disk_full import Client, a_token, says, store_reason
 from tests.serving import Serving, serving
@@ -38,6 +40,23 @@ async def test_R26_a_failed_sync_is_never_acknowledged_and_only_a_good_commit_ma
         server.kill()
         await server.ended()
     assert client.acked <= stored(File(home / "taskdash.db"), TASKS)
+
+
+async def test_R2_R26_what_a_failed_sync_had_refused_is_not_there_after_a_kill(tmp_path: Path) -> None:
+    home = tmp_path / "data"
+    home.mkdir()
+    disk, client = Disk(home, tmp_path), Client()
+    for _ in range(5):
+        async with serving(home, env=disk.env) as server:
+            assert await client.register(server) == 0
+            disk.set("fail_sync", 1)
+            assert await told_by_tcp(server, "refused") == 1001
+            server.kill()
+            await server.ended()
+            disk.set("fail_sync", 0)
+    found = stored(File(home / "taskdash.db"), TASKS)
+    assert client.acked <= found
+    assert "refused" not in found
 
 
 async def test_R27_while_the_disk_takes_5_s_for_a_commit_pages_answer_and_nobody_is_down(tmp_path: Path) -> None:
@@ -100,20 +119,25 @@ def replaced(home: Path) -> None:
     os.replace(home / "copy", store)
 
 
-@pytest.mark.parametrize("change", [removed, renamed, replaced])
+def log_removed(home: Path) -> None:
+    (home / "taskdash.db-wal").unlink()
+
+
+@pytest.mark.parametrize("change", [removed, renamed, replaced, log_removed])
 async def test_R36_nothing_is_acknowledged_into_a_store_whose_file_is_no_longer_there(
     tmp_path: Path, change: Callable[[Path], None]
 ) -> None:
     home, client = tmp_path / "data", Client()
     async with serving(home) as server:
         assert await client.register(server) == 0
+        await eventually(lambda: says(server, ""))
         change(home)
         for _ in range(3):
             assert await client.register(server) == 1001
         await eventually(lambda: says(server, "removed or replaced"))
-        assert (home / "taskdash.db").exists() == (change is replaced)
+        assert (home / "taskdash.db").exists() == (change in {replaced, log_removed})
         assert await server.stop() == 0
-        assert (home / "taskdash.db").exists() == (change is replaced)
+        assert (home / "taskdash.db").exists() == (change in {replaced, log_removed})
 
 
 def damage(store: Path, table: str) -> None:
@@ -140,10 +164,11 @@ async def test_R38_a_corrupt_page_stops_all_writing_is_told_with_the_way_out_and
             assert found["errid"] == 1001
             assert "taskdash db restore" in found["detail"]
         await eventually(lambda: says(server, "corrupt"))
-        before = (home / "taskdash.db").read_bytes()
         assert await client.register(server) == 1001
         assert "taskdash db restore" in await store_reason(server)
         async with session.get("/api/v1/services") as answer:
             assert answer.status == 200
         await server.stop()
-    assert (home / "taskdash.db").read_bytes() == before
+    after = (home / "taskdash.db").read_bytes()  # with what was acknowledged before the page was met, and nothing else
+    assert b"\xff" * 4_096 in after
+    assert client.refused.isdisjoint(name.decode() for name in re.findall(rb"full-\d+", after))

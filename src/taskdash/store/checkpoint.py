@@ -25,7 +25,7 @@ class Checkpointer:
         self._wal = path.with_name(path.name + "-wal")
         self._engine = sqlite.open_engine(path, cache_kib=2_048)
         self._standing = Standing(path)
-        self.trouble, self.met = self._standing.trouble, self._standing.met
+        self.trouble, self.met, self.is_open = self._standing.trouble, self._standing.met, self._standing.is_open
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="store-checkpoint", daemon=True)
 

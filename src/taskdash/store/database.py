@@ -120,6 +120,7 @@ class Database:
             if trouble := self._keeper.trouble():
                 raise trouble
             self._dialect.rows(conn, "SELECT 1")
+            self._keeper.is_open()
 
         return self._readers.read(ask, QUESTION_S)
 

@@ -37,6 +37,9 @@ class Listener:
     def trouble(self) -> None:
         """None: the server itself refuses what it cannot keep."""
 
+    def is_open(self) -> None:
+        """Nothing follows from it."""
+
     def met(self, refused: StoreRefused) -> None:
         """Nothing follows from it."""
 

@@ -34,6 +34,9 @@ class Keeper(Protocol):
     def trouble(self) -> StoreRefused | None:
         """Why nothing may be written now, whatever the engine would say. From any thread."""
 
+    def is_open(self) -> None:
+        """A reader has the store open, and will have. From any thread."""
+
     def met(self, refused: StoreRefused) -> None:
         """The engine refused a query or a change. From any thread."""
 

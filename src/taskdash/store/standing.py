@@ -18,23 +18,28 @@ class Standing:
     """Of the store at `path`, as it is when this is made."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file = _identity(path)
+        self._path, self._log = path, path.with_name(path.name + "-wal")
+        self._opened = {path: _identity(path)}
         self._is_corrupt = False
         self._is_full = datadir.is_reserve_spent(path.parent)
         self._look_at = 0.0
 
     def trouble(self) -> StoreRefused | None:
         """Why nothing may be written now."""
-        if _identity(self._path) != self._file:
+        if any(_identity(path) != known for path, known in [*self._opened.items()]):
             return StoreRefused(
-                "the file of the store was removed or replaced while TaskDash runs; nothing is written until it is started anew"
+                "a file of the store was removed or replaced while TaskDash runs; nothing is written until it is started anew"
             )
         if self._is_corrupt:
             return sqlite.corrupt()
         if self._is_full and not self._has_room_again():
             return StoreRefused("disk full; nothing is written until 8 MiB are free")
         return None
+
+    def is_open(self) -> None:
+        """A reader has it open, and will have: from now on SQLite takes its log away no more, nor makes another."""
+        if (found := _identity(self._log)) is not None:
+            self._opened.setdefault(self._log, found)
 
     def met(self, refused: StoreRefused) -> None:
         """A query or a change was refused: of a corrupt file not a byte is changed from now on."""
