@@ -14,7 +14,7 @@ from msgspec import Struct
 from taskdash.actions.tasks import TaskRequest
 from taskdash.clock import Clock
 from taskdash.errors import TaskDashError, Unauthorized
-from taskdash.model.admission import AN_ADDRESS, CONNECTIONS, Network
+from taskdash.model.admission import AN_ADDRESS, CONNECTIONS, Network, Tell, unheard
 from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Actor
 from taskdash.tcp import replies
@@ -40,6 +40,7 @@ class Limits(Struct, frozen=True):
     connections_an_address: int = AN_ADDRESS
     allow: tuple[Network, ...] = ()
     """Networks that may connect; empty: all."""
+    on_refused: Tell = unheard
 
 
 class Waiting:
