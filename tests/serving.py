@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,11 +91,12 @@ class Serving:
             yield session
 
 
-async def start(data_dir: Path, *options: str, env: dict[str, str] | None = None) -> Serving:
-    """Start `serve` on free ports; options given later win."""
+async def start(data_dir: Path, *options: str, env: dict[str, str] | None = None, prefix: Sequence[str] = ()) -> Serving:
+    """Start `serve` on free ports, by the command `prefix` if there is one; options given later win."""
     free = [f"--{name}=127.0.0.1:0" for name in ("http", "tcp", "nsq-listen", "nsq-http-listen")]
     cluster = any(o.startswith(("--nsqd", "--lookupd")) for o in options)
     process = await asyncio.create_subprocess_exec(
+        *prefix,
         sys.executable,
         "-m",
         "taskdash.cli",
@@ -111,9 +112,11 @@ async def start(data_dir: Path, *options: str, env: dict[str, str] | None = None
 
 
 @contextlib.asynccontextmanager
-async def serving(data_dir: Path, *options: str, env: dict[str, str] | None = None) -> AsyncIterator[Serving]:
+async def serving(
+    data_dir: Path, *options: str, env: dict[str, str] | None = None, prefix: Sequence[str] = ()
+) -> AsyncIterator[Serving]:
     """A ready server, killed at the end if it still runs."""
-    server = await start(data_dir, *options, env=env)
+    server = await start(data_dir, *options, env=env, prefix=prefix)
     try:
         yield await server.ready()
     finally:

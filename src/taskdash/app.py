@@ -8,7 +8,6 @@ sentence.
 import asyncio
 import contextlib
 import os
-import resource
 import secrets
 import signal
 import sys
@@ -33,12 +32,14 @@ from taskdash.collector.fetch import Fetcher
 from taskdash.collector.guard import Guard
 from taskdash.collector.lanes import Limits as SweepLimits
 from taskdash.collector.sweep import Sweep
+from taskdash.descriptors import Crowding, raise_limit, share
 from taskdash.errors import StartRefused, TaskDashError
 from taskdash.feed import Feed
 from taskdash.health import Inputs, Parts
 from taskdash.ingest.inbox import Inbox
 from taskdash.ingest.inputs import Cluster, Embedded
 from taskdash.instance import Alone, Fleet, Instance
+from taskdash.model.admission import CONNECTIONS, Crowd
 from taskdash.model.instants import Instant
 from taskdash.model.records import Message, NewEvent, User
 from taskdash.monitor.ticker import Chore, Ticker
@@ -65,22 +66,16 @@ _HISTORY_PAGE = 5_000
 async def serve(settings: Settings) -> None:
     """Run TaskDash until SIGTERM or SIGINT. Raises StartRefused."""
     telemetry.start_logging()
-    _raise_file_limit()
+    descriptors = raise_limit()
     signals = Signals()
     async with opened(settings) as db:
-        app = App(settings, db)
+        app = App(settings, db, descriptors)
         try:
             await app.start()
         except StartRefused:
             await app.discard()
             raise
         await app.run_until(signals.stop)
-
-
-def _raise_file_limit() -> None:
-    """Connections need file descriptors: take as many as the hard limit gives (RELIABILITY R103)."""
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @asynccontextmanager
@@ -115,10 +110,14 @@ class Signals:
 class App:
     """The parts of one process. `start` listens, `run_until` serves and drains."""
 
-    def __init__(self, settings: Settings, db: Database) -> None:
+    def __init__(self, settings: Settings, db: Database, descriptors: int) -> None:
         self._settings = settings
         self._db = db
         self._clock = SystemClock()
+        crowding = Crowding(self._clock)
+        asyncio.get_running_loop().set_exception_handler(crowding.on_loop_error)
+        self._crowd = Crowd(share(descriptors, CONNECTIONS), crowding.met)
+        at_once = share(descriptors, settings.collect.concurrency)
         self._parts, self._inputs = Parts(self._clock), Inputs(self._clock)
         self._limits = limits_of(settings)
         self._zone = ZoneInfo(settings.time_zone)
@@ -127,12 +126,14 @@ class App:
         self._feed = Feed(db)
         self._died: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         kind = Cluster if settings.is_cluster else Embedded
-        self._input = kind(settings, self._an_inbox, self._clock, self._inputs, self._parts)
+        self._input = kind(settings, self._an_inbox, self._clock, self._inputs, self._parts, self._crowd)
         self._tcp = self._a_tcp_server()
-        self._collector = collector_of(settings, db, self._clock, self._parts, self._zone, self._own_addresses, self._fleet)
+        self._collector = collector_of(
+            settings, db, self._clock, self._parts, self._zone, self._own_addresses, self._fleet, at_once
+        )
         self._ticker = self._a_ticker()
         self._web = self._a_web()
-        self._http = HttpServer(self._web)
+        self._http = HttpServer(self._web, self._crowd)
         self._addresses: dict[str, tuple[str, int]] = {}
 
     # building
@@ -172,7 +173,9 @@ class App:
                 frame_bytes=tcp.max_frame_bytes,
                 heartbeat_silence_s=tcp.heartbeat_silence,
                 idle_s=tcp.idle,
+                connections=self._crowd.most,
                 allow=self._settings.listen.allow,
+                on_refused=self._crowd.on_refused,
             ),
             token=tcp.token,
         )
@@ -351,6 +354,7 @@ def collector_of(
     zone: tzinfo,
     own: Callable[[], Sequence[tuple[str, int]]],
     fleet: Fleet,
+    at_once: int,
 ) -> Sweep:
     """The collector with its guard: loopback may be asked while every listener that programs reach is on loopback (R171)."""
     collect = settings.collect
@@ -363,5 +367,5 @@ def collector_of(
         most_bytes=collect.max_bytes,
         most_tasks=collect.max_tasks,
     )
-    limits = SweepLimits(at_once=collect.concurrency, an_origin=collect.per_origin)
+    limits = SweepLimits(at_once=at_once, an_origin=collect.per_origin)
     return Sweep(db, clock, Fetcher(guard, clock, bounds), parts, zone, limits, fleet)

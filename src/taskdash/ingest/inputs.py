@@ -13,6 +13,7 @@ from taskdash.ingest.inbox import Inbox
 from taskdash.ingest.nsqd_http import NsqdHttp
 from taskdash.ingest.nsqd_tcp import NsqdTcp
 from taskdash.ingest.producer import Limits
+from taskdash.model.admission import Crowd
 from taskdash.settings.model import Settings
 from taskdash.settings.values import Address
 
@@ -27,13 +28,18 @@ AnInbox = Callable[[float], Inbox]
 class Embedded:
     """TaskDash speaks the producer side itself (SPEC 2, embedded)."""
 
-    def __init__(self, settings: Settings, an_inbox: AnInbox, clock: Clock, inputs: Inputs, parts: Parts) -> None:
+    def __init__(self, settings: Settings, an_inbox: AnInbox, clock: Clock, inputs: Inputs, parts: Parts, crowd: Crowd) -> None:
         nsq = settings.nsq
         self._settings = settings
         self._inbox = an_inbox(0.0)
         topics, limits = (
             (nsq.services_topic, nsq.heartbeats_topic),
-            Limits(message_bytes=nsq.max_message_bytes, allow=settings.listen.allow),
+            Limits(
+                message_bytes=nsq.max_message_bytes,
+                connections=crowd.most,
+                allow=settings.listen.allow,
+                on_refused=crowd.on_refused,
+            ),
         )
         self._tcp = NsqdTcp(self._inbox, clock, inputs, parts, topics, limits, auth=nsq.auth, tls=_tls(settings))
         self._http = NsqdHttp(self._inbox, clock, inputs, parts, topics, limits, auth=nsq.auth, tcp_port=self._tcp_port)
@@ -66,7 +72,9 @@ class Embedded:
 class Cluster:
     """TaskDash is a consumer of real nsqd nodes (SPEC 2, cluster)."""
 
-    def __init__(self, settings: Settings, an_inbox: AnInbox, clock: Clock, inputs: Inputs, parts: Parts) -> None:
+    def __init__(
+        self, settings: Settings, an_inbox: AnInbox, clock: Clock, inputs: Inputs, parts: Parts, _crowd: Crowd
+    ) -> None:
         from taskdash.ingest.lookup import Lookup
         from taskdash.ingest.nsq_connection import Config
         from taskdash.ingest.nsq_consumer import Consumer

@@ -74,7 +74,7 @@ class NsqdHttp:
         self._last_at: Instant = 0
         self._seen = {topic: _Seen() for topic in topics}
         self._peers: set[HttpPeer] = set()
-        self._admission = Admission(limits.allow, limits.connections, limits.connections_an_address)
+        self._admission = Admission(limits.allow, limits.connections, limits.connections_an_address, limits.on_refused)
         self._empty = asyncio.Event()
         self._empty.set()
         self._server: asyncio.Server | None = None

@@ -53,7 +53,7 @@ class NsqdTcp:
         self._auth = auth
         self._tls = tls
         self._producers: set[Producer] = set()
-        self._admission = Admission(limits.allow, limits.connections, limits.connections_an_address)
+        self._admission = Admission(limits.allow, limits.connections, limits.connections_an_address, limits.on_refused)
         self._taken: list[_Taken] = []
         self._handshakes: set[asyncio.Task[None]] = set()
         self._last_at: Instant = 0

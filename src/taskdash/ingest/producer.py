@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from taskdash.clock import Clock
 from taskdash.errors import StoreRefused
-from taskdash.model.admission import AN_ADDRESS, CONNECTIONS, Network
+from taskdash.model.admission import AN_ADDRESS, CONNECTIONS, Network, Tell, unheard
 from taskdash.model.fields import safe_text
 from taskdash.model.instants import Instant, seconds
 from taskdash.wire import nsq
@@ -38,6 +38,7 @@ class Limits(Struct, frozen=True):
     connections_an_address: int = AN_ADDRESS
     allow: tuple[Network, ...] = ()
     """Networks that may connect; empty: all."""
+    on_refused: Tell = unheard
 
 
 class _Owed:

@@ -56,6 +56,7 @@ class Readers:
 
     def _run(self) -> None:
         reader = Reader(self._engine, self._dialect)
+        reader.outcome(_nothing, None)  # opens it now, while there are file descriptors (R46)
         while asked := self._waiting.get():
             query, limit_s, future = asked
             outcome = reader.outcome(query, limit_s)
@@ -118,6 +119,10 @@ class Reader:
         if conn is not None:
             self._dialect.roll_back(conn)
             conn.close()
+
+
+def _nothing(_conn: Connection) -> None:
+    return None
 
 
 def resolve(future: "asyncio.Future[Any] | None", outcome: Any) -> None:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from taskdash.actions.tasks import TaskRequest
 from taskdash.clock import Clock
 from taskdash.errors import TaskDashError, Unauthorized
-from taskdash.model.admission import AN_ADDRESS, CONNECTIONS, Network
+from taskdash.model.admission import AN_ADDRESS, CONNECTIONS, Network, Tell, unheard
 from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Actor
 from taskdash.tcp import replies
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 MOST_UNANSWERED = 1_024
 MOST_UNSENT_BYTES = 64 * 1024
+MOST_FOUND_BYTES, A_FIND_BYTES = 128 * 1024, 4 * 1024
+"""So much a connection's Finds under way may bring, judged by the largest of the last answers; what one is taken for at first
+(RELIABILITY R105)."""
 
 
 class Limits(Struct, frozen=True):
@@ -40,6 +43,7 @@ class Limits(Struct, frozen=True):
     connections_an_address: int = AN_ADDRESS
     allow: tuple[Network, ...] = ()
     """Networks that may connect; empty: all."""
+    on_refused: Tell = unheard
 
 
 class Waiting:
@@ -77,6 +81,7 @@ class Connection(asyncio.Protocol):
         self._token = token
         self._reader = pack.PackReader(limits.frame_bytes)
         self._queue: deque[Waiting] = deque()
+        self._largest_bytes = A_FIND_BYTES
         self._transport: Any = None
         self._reading_paused = False
         self._peer_is_slow = False
@@ -116,6 +121,7 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It reads again."""
         self._peer_is_slow = False
+        self._dispatch()
         self._adjust_reading()
 
     def eof_received(self) -> bool:
@@ -156,14 +162,17 @@ class Connection(asyncio.Protocol):
         return Unauthorized("Header.Token is missing or not the token of this listener")
 
     def _dispatch(self) -> None:
-        """Hand over the next requests of one kind; the other kind waits until these are answered."""
+        """Hand over the next requests of one kind; the other kind waits for their answers, a Find for room too."""
         under_way: bool | None = None
+        room = 0 if self._peer_is_slow else max(1, MOST_FOUND_BYTES // self._largest_bytes)
         for waiting in self._queue:
             if waiting.body is not None:
                 continue
             if under_way is not None and waiting.is_find != under_way:
                 break
             under_way = waiting.is_find
+            if waiting.is_find and (room := room - 1) < 0:
+                break
             if not waiting.dispatched:
                 waiting.dispatched = True
                 self._hand_over(waiting)
@@ -188,6 +197,8 @@ class Connection(asyncio.Protocol):
         ready: list[bytes] = []
         while self._queue and (body := self._queue[0].body) is not None:
             ready.append(pack.encode(framing, self._queue.popleft().request, body))
+        if ready:
+            self._largest_bytes = max(map(len, ready))
         if ready and not self._closed:
             self._transport.write(b"".join(ready))
         if self._queue:

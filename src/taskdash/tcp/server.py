@@ -48,7 +48,7 @@ class TcpServer:
         self._limits = limits
         self._token = token
         self._connections: set[Connection] = set()
-        self._admission = Admission(limits.allow, limits.connections, limits.connections_an_address)
+        self._admission = Admission(limits.allow, limits.connections, limits.connections_an_address, limits.on_refused)
         self._voucher: dict[str, Connection] = {}
         self._marks: asyncio.Queue[tuple[str, list[str]]] = asyncio.Queue()
         """In their order: ("", ids) vouched for, (peer, ids) lost."""

@@ -14,6 +14,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from taskdash.model.admission import CONNECTIONS, Crowd
 from taskdash.web.headers import plain_problem
 
 HEADER_BYTES, HEADERS, URL_BYTES = 32 * 1024, 100, 8 * 1024
@@ -21,7 +22,7 @@ HEADER_S = 10.0
 BODY_WINDOW_S, BODY_WINDOW_BYTES = 10.0, 10 * 1024
 LINGER_S, THROWN_AWAY_BYTES = 2.0, 4 * 1024 * 1024
 CHUNK_OVERHEAD_BYTES, CHUNK_OVERHEAD_FACTOR = 16 * 1024, 8
-MOST_CONNECTIONS, MOST_PER_ADDRESS = 4_096, 256
+MOST_CONNECTIONS, MOST_PER_ADDRESS = CONNECTIONS, 256
 _SENTENCES = {
     400: "the request is not valid HTTP",
     408: "the request was not whole in time",
@@ -30,21 +31,26 @@ _SENTENCES = {
     503: "too many connections",
 }
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_CROWD = Crowd()
 
 
 class Connections(ServerState):
     """The open connections, counted by address. Loopback and trusted proxies have no cap of their own."""
 
-    def __init__(self, exempt: Sequence[Network] = ()) -> None:
+    def __init__(self, exempt: Sequence[Network] = (), crowd: Crowd = _CROWD) -> None:
         super().__init__()
+        self._crowd = crowd
         self._exempt = (ipaddress.ip_network("127.0.0.0/8"), ipaddress.ip_network("::1/128"), *exempt)
         self._of_address: Counter[str] = Counter()
 
     def entered(self, address: str) -> bool:
         """Count one more; False when it is one too many."""
         self._of_address[address] += 1
-        full = len(self.connections) > MOST_CONNECTIONS
-        return not full and (self._of_address[address] <= MOST_PER_ADDRESS or self._is_exempt(address))
+        full = len(self.connections) > min(self._crowd.most, MOST_CONNECTIONS)
+        enters = not full and (self._of_address[address] <= MOST_PER_ADDRESS or self._is_exempt(address))
+        if not enters:
+            self._crowd.on_refused("the HTTP listener or an address has its connections")
+        return enters
 
     def left(self, address: str) -> None:
         """One less."""

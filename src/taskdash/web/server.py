@@ -24,6 +24,7 @@ from taskdash.actions import throttling
 from taskdash.actions.throttling import Throttle
 from taskdash.clock import every
 from taskdash.errors import TaskDashError
+from taskdash.model.admission import Crowd
 from taskdash.model.instants import seconds
 from taskdash.model.records import Actor
 from taskdash.rules.roles import NEEDS
@@ -115,7 +116,7 @@ class _Server(uvicorn.Server):
 class HttpServer:
     """Pages and API on one address."""
 
-    def __init__(self, web: Web) -> None:
+    def __init__(self, web: Web, crowd: Crowd = Crowd()) -> None:
         self._web = web
         asgi, self.app = build(web)
         self._config = uvicorn.Config(
@@ -133,7 +134,7 @@ class HttpServer:
             backlog=1_024,
         )
         self._server = _Server(self._config)
-        self._server.server_state = Connections(web.trusted_proxies)
+        self._server.server_state = Connections(web.trusted_proxies, crowd)
         self._socket: socket.socket | None = None
 
     async def listen(self, host: str, port: int) -> tuple[str, int]:

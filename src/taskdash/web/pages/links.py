@@ -1,7 +1,9 @@
 """Addresses of pages. Pure. An id is percent-encoded as one segment, so it may hold `/` (RELIABILITY R87)."""
 
 from collections.abc import Iterable
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode
+
+from yarl import URL
 
 Pairs = list[tuple[str, str]]
 WORDS = {
@@ -75,9 +77,9 @@ def pairs_of(query_string: bytes) -> Pairs:
 
 
 def host(url: str) -> str:
-    """Host and port of a stored url, for showing."""
+    """Host and port of a stored url as the collector dials them: in ASCII, so that no look-alike is shown (RELIABILITY R88)."""
     try:
-        return urlsplit(url).netloc
+        return URL(url).raw_authority
     except ValueError:
         return url
 

@@ -1,0 +1,1 @@
+"""Loads that a real `serve` must stand: small generators, and what a process uses."""
