@@ -11,10 +11,11 @@ CORPUS = Path(__file__).parent / "corpus"
 TOKENS = [
     b'"', b"{", b"}", b"[" * 40, b"]", b":", b",", b"\\", b"\\u0000", b"\\ud800", b"\xff", b"\r\n", b"\n", b" ",
     b"null",
-    b"NaN", b"1e999", b"-1", b"9" * 400, b"true", b"\xef\xbb\xbf", b"\xe2\x80\xae", b"\x00\x00\x00\x00", 
+    b"NaN", b"1e999", b"-1", b"9" * 400, b"true", b"\xef\xbb\xbf", b"\xe2\x80\xae", b"\x00\x00\x00\x00",
     b"\xff\xff\xff\xff", b"\x00",
-    b"\x7f\xff\xff\xff", b"\x00\x10\x00\x00", b"  V2", b"PUB ", b"MPUB ", b"NOP\n", b"%2F", b"%00", b"0\r\n\r\n", b"1392", b'"id"',
-    b'"Body"', b'"MessageID"', b'"id":"x",', b"Content-Length: 5\r\n", b"Transfer-Encoding: chunked\r\n", b"Host: evil\r\n",
+    b"\x7f\xff\xff\xff", b"\x00\x10\x00\x00", b"  V2", b"PUB ", b"MPUB ", b"NOP\n", b"%2F", b"%00", b"0\r\n\r\n", b"1392",
+    b'"id"', b'"Body"', b'"MessageID"', b'"id":"x",', b"Content-Length: 5\r\n",
+    b"Transfer-Encoding: chunked\r\n", b"Host: evil\r\n",
 ]  # fmt: skip
 Change = Callable[[random.Random, bytearray, list[bytes]], None]
 
