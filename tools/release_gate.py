@@ -49,7 +49,7 @@ def run(row: str) -> Result:
     with tempfile.TemporaryDirectory() as directory:
         report = Path(directory) / "report.xml"
         environment = {**os.environ, "LONG_FAULTS": "1"}
-        command = [sys.executable, "-m", "pytest", "-q", f"-k={row}_", f"--junitxml={report}", *files]
+        command = [sys.executable, "-m", "pytest", "-q", f"-k={row}_", "-ojunit_family=xunit1", f"--junitxml={report}", *files]
         subprocess.run(command, env=environment, check=False)  # noqa: S603 - our own interpreter and files
         return read(report.read_text(encoding="utf-8")) if report.exists() else Result(0, 1, "")
 
