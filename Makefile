@@ -5,7 +5,7 @@ SHELL := bash
 PY := .venv/bin/python
 RUN := .venv/bin
 
-.PHONY: help install demo cluster test check fix faults browser bench screenshots tools settings-doc requirements
+.PHONY: help install demo cluster test check fix faults release-gate browser bench sbom screenshots tools settings-doc requirements
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -52,6 +52,11 @@ fix: .venv/.dev ## format and mend what can be mended by machine
 faults: .venv/.dev tools ## the long fault runs
 	LONG_FAULTS=1 $(RUN)/pytest -q tests/faults
 
+release-gate: .venv/.dev tools ## all release gates in their whole size (hours); writes their table into docs/RELIABILITY.md
+	$(PY) tools/rows.py --all
+	LONG_FAULTS=1 $(RUN)/pytest -q -k 'not R13' tests/faults
+	$(PY) -m tools.release_gate
+
 browser: .venv/.dev tools ## the screens in a real Chromium
 	$(RUN)/pytest -q tests/browser
 
@@ -60,6 +65,9 @@ bench: .venv/.dev tools ## speed, each figure as a ratio to its floor in the sam
 
 screenshots: .venv/.dev tools ## take the pictures of the README from the demo, in both languages
 	$(PY) tools/screenshots.py
+
+sbom: install ## write dist/sbom.json, the bill of materials of a release (CycloneDX)
+	$(PY) tools/sbom.py
 
 settings-doc: install ## write docs/settings.md anew
 	$(PY) -m taskdash.commands.settings_doc

@@ -2,7 +2,8 @@
 
 Law: a call takes effect at one instant between its start and its end; one whose outcome nobody knows at any later instant,
 or never. A claim succeeds when the task is free or already the caller's, and is lost to another holder; a release by the
-holder frees it, of a free task changes nothing, of another's task is refused. What the store refused changed nothing.
+holder frees it, of a free task changes nothing, of another's task is refused. An assign gives it to
+whom it says, or was lost to a newer version. What the store refused changed nothing.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,16 +18,20 @@ class Call(Struct, frozen=True, kw_only=True):
     """One call as its caller saw it. `end` None: nobody knows. `version`: of the task in the answer."""
 
     user: str
-    what: Literal["claim", "release"]
+    what: Literal["claim", "release", "assign"]
     task: str
     start: float
     end: float | None
     outcome: Outcome
     version: int = 0
+    to: str = ""
+    """Whom an assign gives it."""
 
 
 def after(holder: str, call: Call) -> str | None:
     """Who holds the task after the call; None when it could not have this outcome."""
+    if call.what == "assign":
+        return holder if call.outcome == "lost" else call.to
     mine_or_free = holder in {"", call.user}
     if call.outcome == "lost":
         return None if mine_or_free else holder

@@ -27,6 +27,9 @@ class Ledger:
     def __init__(self) -> None:
         self.services: set[str] = set()
         self.tasks: set[str] = set()
+        self.refused: set[str] = set()
+        self.asked: set[str] = set()
+        """Every task that was sent: what is neither acknowledged nor refused is unknown."""
         self.claimed: set[str] = set()
         self.numbers = itertools.count()
         self.token = ""
@@ -63,19 +66,38 @@ async def pub_over_http(server: Serving, ledger: Ledger) -> None:
                     ledger.services.update(names)
 
 
+async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, what: str, task: str) -> int | None:
+    """The errid; None when the connection ended before."""
+    body = {"id": task, "status": "running"}
+    writer.write(json.dumps({"MessageID": 2, "Header": {"RequestID": what}, "Body": body}).encode() + b"\n")
+    line = await reader.readline()
+    return int(json.loads(line)["Body"]["errid"]) if line else None
+
+
+async def be_refused_over_tcp(server: Serving, ledger: Ledger) -> None:
+    """An update of what is not there: it must not come to be."""
+    reader, writer = await asyncio.open_connection(*server.addresses["tcp"])
+    try:
+        while True:
+            name = ledger.new("refused")
+            if (errid := await answered(reader, writer, "Update", name)) is None:
+                return
+            assert errid, "an update of an unknown id was acknowledged"
+            ledger.refused.add(name)
+    finally:
+        writer.close()
+
+
 async def register_over_tcp(server: Serving, ledger: Ledger) -> None:
     reader, writer = await asyncio.open_connection(*server.addresses["tcp"])
     try:
         while True:
             name = ledger.new("task")
-            pack = {"MessageID": 2, "Header": {"RequestID": "Register"}, "Body": {"id": name, "status": "running"}}
-            writer.write(json.dumps(pack).encode() + b"\n")
-            line = await reader.readline()
-            if not line:
+            ledger.asked.add(name)
+            if (errid := await answered(reader, writer, "Register", name)) is None:
                 return
-            if json.loads(line)["Body"]["errid"] == 0:
-                ledger.tasks.add(name)
-                ledger.has_tasks.set()
+            (ledger.refused if errid else ledger.tasks).add(name)
+            ledger.has_tasks.set()
     finally:
         writer.close()
 
@@ -91,7 +113,7 @@ async def claim_over_http(server: Serving, ledger: Ledger) -> None:
                     ledger.claimed.add(chosen)
 
 
-WRITERS: list[Writer] = [pub_over_tcp, pub_over_http, register_over_tcp, claim_over_http] * 2
+WRITERS: list[Writer] = [pub_over_tcp, pub_over_http, register_over_tcp, claim_over_http] * 2 + [be_refused_over_tcp]
 
 
 async def write_until_killed(server: Serving, ledger: Ledger, after_s: float) -> None:
@@ -104,11 +126,31 @@ async def write_until_killed(server: Serving, ledger: Ledger, after_s: float) ->
     assert all(isinstance(outcome, lost) for outcome in outcomes), outcomes
 
 
-def stored(place: Place, query: str) -> set[str]:
+async def repeat(server: Serving, unknown: set[str]) -> None:
+    """Ask again for all of which nobody knows, twice, as a client may."""
+    reader, writer = await asyncio.open_connection(*server.addresses["tcp"])
+    for name in sorted(unknown) * 2:
+        assert await answered(reader, writer, "Register", name) == 0
+    writer.close()
+
+
+def listed(place: Place, query: str) -> list[str]:
     with place.open_readers().connect() as conn:
         if isinstance(place, File):
             assert conn.exec_driver_sql("PRAGMA integrity_check").all() == [("ok",)]
-        return set(conn.exec_driver_sql(query).scalars())
+        return list(conn.exec_driver_sql(query).scalars())
+
+
+def stored(place: Place, query: str) -> set[str]:
+    return set(listed(place, query))
+
+
+def assert_kept(place: Place, ledger: Ledger) -> None:
+    tasks = stored(place, "SELECT id FROM tasks")
+    assert ledger.services <= stored(place, "SELECT id FROM services")
+    assert ledger.tasks <= tasks
+    assert not ledger.refused & tasks
+    assert ledger.claimed <= stored(place, "SELECT id FROM tasks WHERE tasks.user = 'admin'")
 
 
 async def a_token(server: Serving) -> str:
@@ -121,8 +163,10 @@ async def a_token(server: Serving) -> str:
         return str(made["token"])
 
 
-@pytest.mark.timeout(600)
-async def test_R20_killed_under_load_nothing_acknowledged_is_lost(tmp_path: Path, engine: list[str], served: Place) -> None:
+@pytest.mark.timeout(3_600)
+async def test_R20_R130_killed_under_load_what_was_acknowledged_is_kept_what_was_refused_is_not_and_a_repeat_is_done_once(
+    tmp_path: Path, engine: list[str], served: Place, record_property: Callable[[str, object], None]
+) -> None:
     ledger, chance = Ledger(), random.Random(20)
     cycles = CYCLES if isinstance(served, File) else CYCLES // FEWER
     async with serving(tmp_path / "data", *engine) as server:
@@ -131,9 +175,15 @@ async def test_R20_killed_under_load_nothing_acknowledged_is_lost(tmp_path: Path
     for _ in range(cycles):
         async with serving(tmp_path / "data", *engine) as server:
             await write_until_killed(server, ledger, chance.uniform(0.05, 1.0))
-        assert ledger.services <= stored(served, "SELECT id FROM services")
-        assert ledger.tasks <= stored(served, "SELECT id FROM tasks")
-        assert ledger.claimed <= stored(served, "SELECT id FROM tasks WHERE tasks.user = 'admin'")
-    assert len(ledger.services) > cycles
-    assert len(ledger.tasks) > cycles
+        assert_kept(served, ledger)
+    unknown = ledger.asked - ledger.tasks - ledger.refused
+    async with serving(tmp_path / "data", *engine) as server:
+        await repeat(server, unknown)
+        await server.stop()
+    events = listed(served, "SELECT subject_id FROM events WHERE kind = 'task.registered'")
+    assert sorted(events) == sorted(ledger.tasks | unknown)
+    assert stored(served, "SELECT id FROM tasks") == ledger.tasks | unknown
+    assert min(len(ledger.services), len(ledger.tasks), len(ledger.refused)) > cycles
     assert ledger.claimed
+    assert unknown
+    record_property("tries", f"{cycles} kills, {type(served).__name__}")

@@ -7,8 +7,8 @@ import pytest
 from tests.faults.claims_model import Call, is_linearizable, unexplained
 
 
-def call(user: str, what: Any, start: float, end: float | None, outcome: Any) -> Call:
-    return Call(user=user, what=what, task="t", start=start, end=end, outcome=outcome)
+def call(user: str, what: Any, start: float, end: float | None, outcome: Any, to: str = "") -> Call:
+    return Call(user=user, what=what, task="t", start=start, end=end, outcome=outcome, to=to)
 
 
 GOOD = {
@@ -35,7 +35,13 @@ GOOD = {
         call("b", "claim", 5, 6, "ok"),
     ],
 }
+GOOD["an assign over the holder"] = [
+    call("a", "claim", 0, 1, "ok"),
+    call("root", "assign", 2, 3, "ok", to="b"),
+    call("a", "claim", 4, 5, "lost"),
+]
 BAD = {
+    "an assign forgotten": [call("root", "assign", 0, 1, "ok", to="b"), call("a", "claim", 2, 3, "ok")],
     "two win": [call("a", "claim", 0, 2, "ok"), call("b", "claim", 1, 3, "ok")],
     "lost to nobody": [call("a", "claim", 0, 1, "lost")],
     "lost to who has released": [
