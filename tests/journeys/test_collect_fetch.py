@@ -297,6 +297,30 @@ async def test_R47_R168_what_is_not_a_whole_HTTP_answer_is_a_failure_that_quotes
     assert "c4n4ry" not in answer.error
 
 
+async def test_R48_interim_answers_without_end_are_cut() -> None:
+    sent = 0
+
+    async def flood(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        while sent < 1_000:
+            writer.write(b"HTTP/1.1 102 Processing\r\n\r\n" * 1_000)
+            await writer.drain()
+            sent += 1
+
+    async with speaking(flood) as url, a_fetcher() as fetcher:
+        assert (await fetcher.fetch(asked(url))).error == "it sends more than 10 answers of the kind 1xx"
+    assert sent < 1_000
+
+
+async def test_a_few_interim_answers_come_before_the_answer() -> None:
+    async def speak(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 102 Processing\r\n\r\n" * 10 + b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]")
+        await writer.drain()
+
+    async with speaking(speak) as url, a_fetcher() as fetcher:
+        assert ids(await fetcher.fetch(asked(url))) == []
+
+
 async def test_R47_an_answer_that_drips_byte_by_byte_is_cut() -> None:
     async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n" + b" " * 1000:

@@ -83,7 +83,7 @@ async def test_what_one_may_not_see_is_not_there_for_a_bulk(db: Database) -> Non
 
 async def test_all_that_one_holds_moves_to_another_in_one_call_with_a_note(db: Database) -> None:
     await accounts(db, "bob")
-    await keep(db, a_task(id="a", user="ann"), a_task(id="b", user="ann", group_id="ops"), a_task(id="c"))
+    await keep(db, a_task(id="a", user="ann"), a_task(id="b", user="ann"), a_task(id="c"))
     results = await hand_over(db, ANN, "ann", "bob", NOW, note="holiday")
     assert outcomes(results) == {"a": 2, "b": 2}
     lines = [(event.kind, event.before["user"], event.after["user"], event.evidence) for event in await history(db)]

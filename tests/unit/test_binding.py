@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from msgspec import UNSET
+from msgspec import UNSET, structs
 
 from taskdash.model.instants import Instant, seconds, to_rfc3339
-from taskdash.model.records import Actor, Role, Task, TaskFields
+from taskdash.model.records import Actor, Role, Task, TaskFields, User
 from taskdash.rules import binding
 from taskdash.rules.binding import Accepted, Decision, Names, Refused, Wish
 from tests.support import NOW, a_task
@@ -14,6 +14,8 @@ from tests.support import NOW, a_task
 NAMES = Names(users=frozenset({"ann", "bob"}), groups=frozenset({"mx", "ops"}))
 LATER = NOW + seconds(3_600)
 PEER = Actor(type="connection", id="127.0.0.1:5000", channel="tcp")
+
+BOB = User(name="bob", role="member", groups=("mx",))
 
 
 def a_person(name: str = "ann", role: Role = "member", *groups: str) -> Actor:
@@ -234,16 +236,24 @@ def test_a_lead_pins_and_unpins_within_their_groups() -> None:
 
 def test_a_hand_over_keeps_group_and_pin_and_tells_the_note() -> None:
     task = a_task(user="ann", group_id="mx", pinned=True, until=LATER)
-    decision = binding.hand_over(task, a_person(), "bob", NOW, note="night shift")
+    decision = binding.hand_over(task, a_person(), BOB, NOW, note="night shift")
     after = one_story(task, decision, "task.handed_over")
     assert (after.user, after.user_since, after.group_id, after.pinned, after.until) == ("bob", NOW, "mx", True, None)
     assert accepted(decision).event.evidence == "night shift"  # type: ignore[union-attr]
 
 
+def test_a_member_hands_over_only_to_who_could_have_claimed_it() -> None:
+    task = a_task(user="ann", group_id="mx")
+    for receiver in (structs.replace(BOB, role="viewer"), structs.replace(BOB, groups=("pay",))):
+        refused(binding.hand_over(task, a_person(), receiver, NOW), "forbidden")
+        accepted(binding.hand_over(task, LEAD, receiver, NOW))
+    accepted(binding.hand_over(structs.replace(task, group_id=""), a_person(), structs.replace(BOB, groups=()), NOW))
+
+
 def test_a_hand_over_to_its_holder_changes_nothing_and_a_member_hands_over_only_their_own() -> None:
     task = a_task(user="bob", group_id="mx")
-    unchanged(task, binding.hand_over(task, LEAD, "bob", NOW))
-    refused(binding.hand_over(task, a_person(), "ann", NOW), "forbidden")
+    unchanged(task, binding.hand_over(task, LEAD, BOB, NOW))
+    refused(binding.hand_over(task, a_person(), User(name="ann", role="member"), NOW), "forbidden")
 
 
 def test_a_shift_that_ends_leaves_the_task_to_its_group_at_that_moment() -> None:

@@ -133,6 +133,8 @@ def create_token(conn: Connection, actor: Actor, wish: TokenWish, now: Instant) 
     """(the token's text, which is stored nowhere; its record)."""
     _allow(actor, "change_own_account" if actor.id == wish.user else "change_accounts")
     owner = _user(conn, wish.user)
+    if "ingest" in wish.scopes and actor.type == "user" and not roles.at_least(actor.role, "lead"):
+        raise Forbidden("a token with the scope ingest registers any service: a lead or an admin makes it")
     fields.check_account_name(wish.name)
     if wish.days is not None and not 0 <= wish.days <= LONGEST_DAYS:
         raise BadField(f"days must be a whole number from 0 to {LONGEST_DAYS:,}; 0 is never", field="days")

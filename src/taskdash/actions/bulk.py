@@ -19,7 +19,7 @@ from taskdash.model.records import Actor, Task
 from taskdash.rules import binding, roles
 from taskdash.rules.binding import Accepted, Decision, Names, Refused, Wish
 from taskdash.rules.roles import Visibility
-from taskdash.store import events, task_picks, tasks
+from taskdash.store import accounts, events, task_picks, tasks
 from taskdash.store.database import Database
 
 MOST_ITEMS = 1_000
@@ -99,12 +99,13 @@ async def hand_over(
     """Move all that the user `chosen` holds, or a filter's result, to `to`. Raises BadField when `to` is no account."""
 
     def change(conn: Connection) -> list[Result]:
-        if to not in names_of(conn, Wish(user=to)).users:
+        receiver = accounts.user(conn, to)
+        if receiver is None:
             raise BadField(f"to: there is no account named {to}", field="to")
         ids = task_picks.held_by(conn, chosen) if isinstance(chosen, str) else _choose(conn, chosen, MOST_HANDED_OVER).ids
 
         def decide(task: Task) -> Decision:
-            return binding.hand_over(task, actor, to, now, note=note)
+            return binding.hand_over(task, actor, receiver, now, note=note)
 
         return _apply(conn, ids, decide, actor, visibility)[1]
 

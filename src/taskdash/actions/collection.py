@@ -153,9 +153,8 @@ def _failed(result: Result) -> dict[str, Any]:
 
 
 def pause_s(service: Service, failures: int) -> float:
-    """Until the next try: the interval, then twice as long each time, up to 5 minutes; spread a little by a hash of the id."""
-    longest = max(LONGEST_PAUSE_S, service.collect_interval_s)
-    pause = min(longest, service.collect_interval_s * 2.0 ** min(failures - 1, _DOUBLINGS))
+    """Until the next try: the interval, then twice as long each time, at most 5 min; spread a little by a hash of the id."""
+    pause = min(LONGEST_PAUSE_S, service.collect_interval_s * 2.0 ** min(failures - 1, _DOUBLINGS))
     return pause * (1 - 0.1 * (hash_of(service.id) % 1_000) / 1_000)
 
 

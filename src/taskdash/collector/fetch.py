@@ -17,6 +17,7 @@ from taskdash.clock import Clock
 from taskdash.collector import failures
 from taskdash.collector.asking import Asking, Bounds
 from taskdash.collector.guard import Guard
+from taskdash.collector.interim import Connector
 from taskdash.collector.names import Names
 from taskdash.collector.patience import Patience
 from taskdash.collector.reading import Room
@@ -45,7 +46,7 @@ class Fetcher:
     def __init__(self, guard: Guard, clock: Clock, bounds: Bounds, names: Names | None = None) -> None:
         self._clock = clock
         self._bounds = bounds
-        connector = aiohttp.TCPConnector(
+        connector = Connector(
             limit=0,
             resolver=names or Names(guard),
             socket_factory=guard.open_socket,

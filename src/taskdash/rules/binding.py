@@ -10,7 +10,7 @@ from typing import Any, Literal
 from msgspec import UNSET, Struct, UnsetType, structs
 
 from taskdash.model.instants import Instant, to_rfc3339_or_none
-from taskdash.model.records import SYSTEM, Actor, NewEvent, Task, TaskFields
+from taskdash.model.records import SYSTEM, Actor, NewEvent, Task, TaskFields, User
 from taskdash.rules import roles
 
 BOUND = ("user", "group_id", "pinned", "until", "version")
@@ -98,13 +98,13 @@ def pin(task: Task, actor: Actor, now: Instant, *, pinned: bool, seen: int | Non
     return _if_current(task, seen) or _changed(task, actor, now, f"task.{action}ned", note, pinned=pinned)
 
 
-def hand_over(task: Task, actor: Actor, to: str, now: Instant, *, note: str = "") -> Decision:
-    """The task moves to `to`, an account; its group and pin stay, the end of the shift before does not."""
-    if sentence := roles.refusal(actor, "hand_over", task):
+def hand_over(task: Task, actor: Actor, to: User, now: Instant, *, note: str = "") -> Decision:
+    """The task moves to `to`; its group and pin stay, the end of the shift before does not."""
+    if sentence := roles.refusal(actor, "hand_over", task) or roles.handed_to_refusal(actor, task, to):
         return Refused("forbidden", sentence)
-    if task.user == to:
+    if task.user == to.name:
         return Accepted(task)
-    return _changed(task, actor, now, "task.handed_over", note, user=to, until=None)
+    return _changed(task, actor, now, "task.handed_over", note, user=to.name, until=None)
 
 
 def set_end(task: Task, actor: Actor, until: Instant | None, now: Instant) -> Decision:

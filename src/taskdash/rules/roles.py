@@ -7,7 +7,7 @@ caller may even know of the object is `may_see`, asked first: 404 for what one m
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from taskdash.model.records import Actor, Role, Scope, Service, Task
+from taskdash.model.records import Actor, Role, Scope, Service, Task, User
 
 Visibility = Literal["all", "groups"]
 Action = Literal[
@@ -100,6 +100,17 @@ def refusal(actor: Actor, action: Action, subject: Subject = None) -> str:
 def may(actor: Actor, action: Action, subject: Subject = None) -> bool:
     """True when `refusal` has nothing to say."""
     return not refusal(actor, action, subject)
+
+
+def handed_to_refusal(actor: Actor, task: Task, to: User) -> str:
+    """Why a member may not leave what they hold to this person: it must be one who could have claimed it."""
+    if actor.type == "system" or at_least(actor.role, "lead"):
+        return ""
+    if not at_least(to.role, "member"):
+        return f"{to.name} may only see, and holds no tasks"
+    if task.group_id and task.group_id not in to.groups and to.role != "admin":
+        return f"the task belongs to the group {task.group_id}, which is not one of {to.name}"
+    return ""
 
 
 def assigned_into_refusal(actor: Actor, group_id: str) -> str:

@@ -45,49 +45,54 @@ class Identity(Struct, frozen=True):
     token: Token | None = None
 
 
+_Shown = tuple[bool, str]
+"""Whether it was shown as a token, and its digest: what is good as the one is nothing as the other."""
+
+
 class Identities:
     """Callers that were looked up within the last half second, and when sessions and tokens were used since `take_seen`."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, tuple[Instant, Identity | None]] = OrderedDict()
-        self._asked: dict[str, asyncio.Future[Identity | None]] = {}
+        self._known: OrderedDict[_Shown, tuple[Instant, Identity | None]] = OrderedDict()
+        self._asked: dict[_Shown, asyncio.Future[Identity | None]] = {}
         self._sessions: dict[str, Instant] = {}
         self._tokens: dict[str, Instant] = {}
 
     async def of(self, web: Web, digest: str, *, is_token: bool) -> Identity | None:
         """The caller behind a digest, if their session, token and account hold."""
-        now = web.clock.now()
-        believed_until, identity = self._known.get(digest, (0, None))
+        now, shown = web.clock.now(), (is_token, digest)
+        believed_until, identity = self._known.get(shown, (0, None))
         if now >= believed_until:
-            identity = await self._asked_for(web, digest, now, is_token=is_token)
+            identity = await self._asked_for(web, shown, now)
         if identity and identity.session:
             self._sessions[identity.session.id] = now
         if identity and identity.token:
             self._tokens[identity.token.id] = now
         return identity
 
-    async def _asked_for(self, web: Web, digest: str, now: Instant, *, is_token: bool) -> Identity | None:
+    async def _asked_for(self, web: Web, shown: _Shown, now: Instant) -> Identity | None:
         """One look-up however many ask at once: a browser's tabs, and five hundred streams, ask in the same moment."""
-        asked = self._asked.get(digest)
+        asked = self._asked.get(shown)
         if asked is None:
-            asked = self._asked[digest] = asyncio.ensure_future(self._look_up(web, digest, now, is_token=is_token))
+            asked = self._asked[shown] = asyncio.ensure_future(self._look_up(web, shown, now))
         return await asyncio.shield(asked)
 
-    async def _look_up(self, web: Web, digest: str, now: Instant, *, is_token: bool) -> Identity | None:
+    async def _look_up(self, web: Web, shown: _Shown, now: Instant) -> Identity | None:
+        is_token, digest = shown
         load = _by_token if is_token else _by_cookie
         asked = asyncio.current_task()
         try:
             identity = await web.db.read(lambda conn: load(conn, digest, now))
-            if self._asked.get(digest) is asked:
-                self._keep(digest, now, identity)
+            if self._asked.get(shown) is asked:
+                self._keep(shown, now, identity)
         finally:
-            if self._asked.get(digest) is asked:
-                del self._asked[digest]
+            if self._asked.get(shown) is asked:
+                del self._asked[shown]
         return identity
 
-    def _keep(self, digest: str, now: Instant, identity: Identity | None) -> None:
-        self._known[digest] = (now + seconds(_BELIEVED_S), identity)
-        self._known.move_to_end(digest)
+    def _keep(self, shown: _Shown, now: Instant, identity: Identity | None) -> None:
+        self._known[shown] = (now + seconds(_BELIEVED_S), identity)
+        self._known.move_to_end(shown)
         if len(self._known) > _MOST_KNOWN:
             self._known.popitem(last=False)
 

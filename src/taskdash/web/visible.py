@@ -1,7 +1,7 @@
 """What of services, incidents and history a caller may see: the same rule for pages, lists, exports and streams. R146, R147.
 
-With `access.visibility = "all"` that is everything. With "groups" a viewer or member sees what concerns a task they may see,
-and of accounts their own.
+With `access.visibility = "all"` that is everything. With "groups" a viewer or member sees what concerns a task they may see; no
+dead letter and no unregistered sender, for whose they are nobody knows. Only admins see more than their own of accounts.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,9 @@ from taskdash.rules import roles
 from taskdash.rules.roles import Visibility
 from taskdash.store import incidents, services, sight, tasks
 from taskdash.store.task_filters import Visible
+
+_OF_A_PERSON = ("user", "session")
+_ACCOUNTS = frozenset({*_OF_A_PERSON, "token", "system"})
 
 
 def visible_to(actor: Actor, visibility: Visibility) -> Visible | None:
@@ -37,6 +40,11 @@ def service(conn: Connection, service_id: str, actor: Actor, visibility: Visibil
     return found
 
 
+def may_see_intake(actor: Actor, visibility: Visibility) -> bool:
+    """Whether dead letters and unregistered senders are for this caller."""
+    return roles.may(actor, "see_intake") and roles.sees_everything(actor, visibility)
+
+
 def of_incidents(conn: Connection, found: Sequence[Incident], actor: Actor, visibility: Visibility) -> list[Incident]:
     """Those that concern a service which the caller sees."""
     if roles.sees_everything(actor, visibility):
@@ -49,10 +57,20 @@ def of_incidents(conn: Connection, found: Sequence[Incident], actor: Actor, visi
 def of_events(conn: Connection, batch: Sequence[Event], actor: Actor, visibility: Visibility) -> list[Event]:
     """Those about what the caller sees."""
     if roles.sees_everything(actor, visibility):
-        return list(batch)
+        return without_accounts(batch, actor)
     seen = _tasks(conn, batch, actor, visibility) | _services(conn, batch, actor) | _incidents(conn, batch, actor, visibility)
-    own = {(kind, actor.id) for kind in ("user", "session")}
-    return [event for event in batch if (event.subject_type, event.subject_id) in seen | own]
+    return [event for event in batch if (event.subject_type, event.subject_id) in seen or _is_own(event, actor)]
+
+
+def without_accounts(batch: Sequence[Event], actor: Actor) -> list[Event]:
+    """Without what is told of other people's accounts, unless the caller keeps them."""
+    if roles.may(actor, "see_accounts"):
+        return list(batch)
+    return [event for event in batch if event.subject_type not in _ACCOUNTS or _is_own(event, actor)]
+
+
+def _is_own(event: Event, actor: Actor) -> bool:
+    return event.subject_type in _OF_A_PERSON and event.subject_id == actor.id
 
 
 def _ids(batch: Sequence[Event], subject_type: str) -> list[str]:

@@ -5,10 +5,12 @@ import base64
 from litestar import get
 from msgspec import Struct
 
+from taskdash.errors import Forbidden
 from taskdash.model.instants import to_rfc3339
-from taskdash.model.records import DeadLetter, Sender
+from taskdash.model.records import Actor, DeadLetter, Sender
 from taskdash.store import dead_letters, senders
 from taskdash.web import cursor as cursors
+from taskdash.web import visible
 from taskdash.web.context import Web
 from taskdash.web.query import LIMIT, Limit
 
@@ -69,9 +71,15 @@ def _sender(sender: Sender) -> SenderShape:
     return SenderShape(sender.id, to_rfc3339(sender.first_at), to_rfc3339(sender.last_at), sender.count, sender.sender)
 
 
+def _check(web: Web, actor: Actor) -> None:
+    if not visible.may_see_intake(actor, web.visibility):
+        raise Forbidden("whose these messages are nobody knows, so they are for who sees all tasks")
+
+
 @get("/api/v1/dead-letters", opt={"action": "see_intake"})
-async def letters(web: Web, limit: Limit = LIMIT, cursor: str = "") -> Letters:
+async def letters(web: Web, actor: Actor, limit: Limit = LIMIT, cursor: str = "") -> Letters:
     """Messages that could not be understood, newest first."""
+    _check(web, actor)
     before = cursors.decode(cursor, "dead-letters", [int])[0] if cursor else None
     found = await web.db.read(
         lambda conn: dead_letters.page(conn, before_id=before if isinstance(before, int) else None, limit=limit + 1)
@@ -81,8 +89,9 @@ async def letters(web: Web, limit: Limit = LIMIT, cursor: str = "") -> Letters:
 
 
 @get("/api/v1/senders", opt={"action": "see_intake"})
-async def unregistered(web: Web, limit: Limit = LIMIT, cursor: str = "") -> Senders:
+async def unregistered(web: Web, actor: Actor, limit: Limit = LIMIT, cursor: str = "") -> Senders:
     """Senders that never registered."""
+    _check(web, actor)
     after = str(cursors.decode(cursor, "senders", [str])[0]) if cursor else ""
     found = await web.db.read(lambda conn: senders.page(conn, limit=limit + 1, after_id=after))
     next_ = cursors.encode("senders", [found[limit - 1].id]) if len(found) > limit else None

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from taskdash.errors import NotFound
 from taskdash.model.records import DeadLetter, Sender
 from taskdash.store import dead_letters, intake_pages, senders
+from taskdash.web import visible
 from taskdash.web.auth import Identity
 from taskdash.web.context import Web
 from taskdash.web.pages import admin, links, snippets
@@ -25,10 +26,15 @@ _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202
 """What a reader would not see, or what would show the rest in another order."""
 
 
+def _check_seen(web: Web, identity: Identity) -> None:
+    if not visible.may_see_intake(identity.actor, web.visibility):
+        raise NotFound("there is no such page")
+
+
 @page_get(admin.LETTERS, opt={"action": "see"})
 async def letters(request: HtmlRequest, web: Web, identity: Identity) -> Html:
     """Messages that could not be understood, newest first, also of one reason alone, or since an instant."""
-    admin.check_seen(identity.actor, "see_intake")
+    _check_seen(web, identity)
     view, query = await view_of(request, web, identity), request.query_params
     reason, before = query.get("reason", ""), query.get("before", "")
     since = filter_instant(query.get("since"), "since")
@@ -77,7 +83,7 @@ def as_text(body: bytes) -> str:
 @page_get(f"{admin.LETTERS}/{{letter_id:str}}/body", opt={"action": "see"})
 async def letter_body(web: Web, identity: Identity, letter_id: str) -> Response[bytes]:
     """What is kept of a message, byte for byte, as a file."""
-    admin.check_seen(identity.actor, "see_intake")
+    _check_seen(web, identity)
     number = int(letter_id) if letter_id.isascii() and letter_id.isdigit() and len(letter_id) < 19 else 0
     found = await web.db.read(lambda conn: dead_letters.load(conn, number))
     if found is None:
@@ -89,7 +95,7 @@ async def letter_body(web: Web, identity: Identity, letter_id: str) -> Response[
 @page_get(admin.SENDERS, opt={"action": "see"})
 async def unregistered(request: HtmlRequest, web: Web, identity: Identity) -> Html:
     """Who beats without having registered, each with the line that registers it."""
-    admin.check_seen(identity.actor, "see_intake")
+    _check_seen(web, identity)
     view, after = await view_of(request, web, identity), request.query_params.get("after", "")[:256]
 
     def read(conn: Connection) -> tuple[list[Sender], int]:

@@ -12,7 +12,6 @@ from sqlalchemy import Connection
 
 from taskdash.errors import NotFound
 from taskdash.model.records import Actor
-from taskdash.rules import roles
 from taskdash.rules.roles import Visibility
 from taskdash.store import intake_pages
 from taskdash.store.intake_pages import Arrived
@@ -57,7 +56,7 @@ async def _show(request: HtmlRequest, web: Web, view: View, actor: Actor) -> Htm
         "run_line": f'TASKDASH_URL={way.origin} taskdash run --id nightly --name "Nightly job" -- ./nightly.sh',
         "inputs": _inputs(request, web, view.texts),
         "arrived": arrived,
-        **_first(view, actor, arrived),
+        **_first(view, visible.may_see_intake(actor, web.visibility), arrived),
     }
     return html(request, view, "start.html", values)
 
@@ -75,8 +74,8 @@ def _arrived(conn: Connection, actor: Actor, visibility: Visibility) -> Arrived:
         return structs.replace(arrived, first=None)
 
 
-def _first(view: View, actor: Actor, arrived: Arrived) -> dict[str, Any]:
-    first, may_look = arrived.first, roles.may(actor, "see_intake")
+def _first(view: View, may_look: bool, arrived: Arrived) -> dict[str, Any]:
+    first = arrived.first
     letter = arrived.last_letter if may_look else None
     return {
         "first_href": links.service(first.id) if first else "",
