@@ -6,17 +6,16 @@ every row of sections 2 to 8, but those for which the page gives a written reaso
 
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 PAGE = Path("docs/RELIABILITY.md")
 BEGIN, END = "<!-- rows -->", "<!-- end of rows -->"
-WANTED = [
-    *range(1, 9), 10, 13, 15, 16, 20, 30, 31, *range(41, 46), 55, *range(60, 80), *range(140, 147), *range(148, 155),
-    161, 162, *range(170, 179),
-]  # fmt: skip
 ALL = [
     *range(1, 18), *range(20, 57), *range(60, 89), *range(100, 113), *range(130, 138), *range(140, 169), *range(170, 179),
 ]  # fmt: skip
+OPEN = (34, 100, 109, 110, 136)
+"""Rows that are still to be shown: a release needs them (`--all`), a change does not."""
 REASONS, END_REASONS = "<!-- rows without a test -->", "<!-- end of rows without a test -->"
 _TEST = re.compile(r"def (test_(?:R\d+_)+\w+)")
 _ROW = re.compile(r"R(\d+)(?=_)")
@@ -51,6 +50,11 @@ def reasons(page: str) -> set[int]:
     return {int(number) for number in _REASON.findall(told)}
 
 
+def missing(found: dict[int, list[str]], page: str, wanted: Sequence[int]) -> list[int]:
+    """The wanted rows that have neither a test nor a reason in the page."""
+    return [row for row in wanted if row not in found and row not in reasons(page)]
+
+
 def main() -> int:
     """0 when all is well."""
     found = tests_by_row()
@@ -59,11 +63,11 @@ def main() -> int:
     new = f"{head}{BEGIN}\n{table(found)}\n{END}{rest.split(END)[1]}"
     if "--write" in sys.argv:
         PAGE.write_text(new, encoding="utf-8")
-    wanted = ALL if "--all" in sys.argv else WANTED
-    missing = [f"R{row}" for row in wanted if row not in found and row not in reasons(page)]
-    if missing:
-        sys.stdout.write(f"rows without a test: {', '.join(missing)}\n")
-    return 1 if missing else 0
+    wanted = ALL if "--all" in sys.argv else [row for row in ALL if row not in OPEN]
+    unshown = missing(found, page, wanted)
+    if unshown:
+        sys.stdout.write(f"rows without a test: {', '.join(f'R{row}' for row in unshown)}\n")
+    return 1 if unshown else 0
 
 
 if __name__ == "__main__":
