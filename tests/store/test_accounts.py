@@ -156,8 +156,8 @@ async def test_R148_only_the_digest_of_a_token_is_stored(db: Database) -> None:
 async def test_R148_tokens_expire_after_90_days_but_for_ingest(
     db: Database, scopes: Any, days: int | None, expiry: int | None
 ) -> None:
-    await _add(db, "ada")
-    _text, made = await _token(db, _actor("ada"), user="ada", scopes=scopes, days=days)
+    await _add(db, "ada", "lead")
+    _text, made = await _token(db, _actor("ada", "lead"), user="ada", scopes=scopes, days=days)
     assert made.expires_at == (None if expiry is None else NOW + expiry)
 
 

@@ -189,7 +189,8 @@ def test_a_source_that_is_not_there_or_is_another_programs_is_refused(tmp_path: 
         with pytest.raises(StartRefused, match="there is no store at"):
             copy(File(tmp_path / "none.db"), target)
         other = File(tmp_path / "cats.db")
-        change(other, "CREATE TABLE cats (name)")
+        with closing(sqlite3.connect(other.path)) as conn:
+            conn.execute("CREATE TABLE cats (name)")
         with pytest.raises(StartRefused, match="is a database of another program"):
             copy(other, target)
     with server.fresh("template0") as foreign:

@@ -5,6 +5,7 @@ after a start on a full disk only once there is room again (R24). Asked before a
 """
 
 import os
+import threading
 from pathlib import Path
 from time import monotonic
 
@@ -22,7 +23,7 @@ class Standing:
         self._opened = {path: _identity(path)}
         self._is_corrupt = False
         self._is_full = datadir.is_reserve_spent(path.parent)
-        self._look_at = 0.0
+        self._look_at, self._looking = 0.0, threading.Lock()
 
     def trouble(self) -> StoreRefused | None:
         """Why nothing may be written now."""
@@ -48,10 +49,11 @@ class Standing:
 
     def _has_room_again(self) -> bool:
         """Room is there when the reserve can be kept again."""
-        if monotonic() >= self._look_at:
-            self._look_at = monotonic() + _LOOK_FOR_ROOM_EVERY_S
-            self._is_full = not datadir.keep_reserve(self._path.parent)
-        return not self._is_full
+        with self._looking:  # who asks meanwhile waits for what is found
+            if monotonic() >= self._look_at:
+                self._look_at = monotonic() + _LOOK_FOR_ROOM_EVERY_S
+                self._is_full = not datadir.keep_reserve(self._path.parent)
+            return not self._is_full
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
