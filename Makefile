@@ -33,7 +33,7 @@ tools: ## what only the tests need: the real nsqd and its family, clients in oth
 	tools/prepare
 
 test: .venv/.dev tools ## everything a change must pass
-	$(RUN)/pytest -q -n auto --maxprocesses=4 --dist=worksteal tests || \
+	$(RUN)/pytest -q --tb=native -n auto --maxprocesses=4 --dist=worksteal tests || \
 	{ [ $$? = 1 ] && echo "once more, alone, what failed beside others: a real fault fails again" && \
 	$(RUN)/pytest -q --last-failed --last-failed-no-failures none tests; }
 
