@@ -31,16 +31,20 @@ async def test_R146_dead_letters_and_senders_are_not_for_who_sees_only_their_gro
             assert page.status == (404 if status == 403 else 200)
 
 
-async def test_R146_history_tells_of_accounts_only_to_admins_and_to_oneself(site: Site) -> None:
-    await site.person("secretive", "member")
-    seen: dict[str, set[str]] = {}
+async def test_R146_history_tells_of_sessions_and_tokens_only_to_admins_and_of_ones_own(site: Site) -> None:
+    other = await site.person("secretive", "member")
+    assert (await call(other.http, "POST", "/tokens", {"name": "ci"}))[0] == 201
+    await other.http.post("/api/v1/login", json={"user": "secretive", "password": "not the right one"})
+    seen: dict[str, set[tuple[str, str]]] = {}
     for role in ("viewer", "lead", "admin"):
         person = await site.person(f"c-{role}", role)
         body = (await call(person.http, "GET", "/events?limit=500"))[1]
-        seen[role] = {str(each["subject"]["id"]) for each in body["items"] if each["subject"]["type"] in {"user", "session"}}
-    assert seen["viewer"] <= {"c-viewer"}
-    assert seen["lead"] <= {"c-lead"}
-    assert "secretive" in seen["admin"]
+        seen[role] = {(str(each["subject"]["type"]), str(each["subject"]["id"])) for each in body["items"]}
+    for role in ("viewer", "lead"):
+        assert {kind for kind, _id in seen[role]} <= {"user", "group", "session"}
+        assert {key for kind, key in seen[role] if kind == "session"} <= {f"c-{role}"}
+    assert ("session", "secretive") in seen["admin"]
+    assert "token" in {kind for kind, _id in seen["admin"]}
 
 
 async def test_R142_a_token_is_no_session_also_just_after_its_use(site: Site) -> None:

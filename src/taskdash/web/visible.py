@@ -1,7 +1,7 @@
 """What of services, incidents and history a caller may see: the same rule for pages, lists, exports and streams. R146, R147.
 
 With `access.visibility = "all"` that is everything. With "groups" a viewer or member sees what concerns a task they may see; no
-dead letter and no unregistered sender, for whose they are nobody knows. Only admins see more than their own of accounts.
+dead letter and no unregistered sender, for whose they are nobody knows. Sessions, tokens and settings are for admins.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,8 @@ from taskdash.store import incidents, services, sight, tasks
 from taskdash.store.task_filters import Visible
 
 _OF_A_PERSON = ("user", "session")
-_ACCOUNTS = frozenset({*_OF_A_PERSON, "token", "system"})
+_FOR_ADMINS = frozenset({"session", "token", "system"})
+"""Where people signed in, which tokens there are, with which settings TaskDash began."""
 
 
 def visible_to(actor: Actor, visibility: Visibility) -> Visible | None:
@@ -57,16 +58,16 @@ def of_incidents(conn: Connection, found: Sequence[Incident], actor: Actor, visi
 def of_events(conn: Connection, batch: Sequence[Event], actor: Actor, visibility: Visibility) -> list[Event]:
     """Those about what the caller sees."""
     if roles.sees_everything(actor, visibility):
-        return without_accounts(batch, actor)
+        return without_secrets(batch, actor)
     seen = _tasks(conn, batch, actor, visibility) | _services(conn, batch, actor) | _incidents(conn, batch, actor, visibility)
     return [event for event in batch if (event.subject_type, event.subject_id) in seen or _is_own(event, actor)]
 
 
-def without_accounts(batch: Sequence[Event], actor: Actor) -> list[Event]:
-    """Without what is told of other people's accounts, unless the caller keeps them."""
+def without_secrets(batch: Sequence[Event], actor: Actor) -> list[Event]:
+    """Without what is told of other people's sessions, of tokens and of settings, unless the caller keeps them."""
     if roles.may(actor, "see_accounts"):
         return list(batch)
-    return [event for event in batch if event.subject_type not in _ACCOUNTS or _is_own(event, actor)]
+    return [event for event in batch if event.subject_type not in _FOR_ADMINS or _is_own(event, actor)]
 
 
 def _is_own(event: Event, actor: Actor) -> bool:

@@ -39,7 +39,7 @@ class Caller:
             await self.may_listen()
         actor, visibility = self._actor, self._web.visibility
         if roles.sees_everything(actor, visibility):
-            return visible.without_accounts(batch, actor)
+            return visible.without_secrets(batch, actor)
         return await self._web.db.read(lambda conn: visible.of_events(conn, batch, actor, visibility))
 
 
