@@ -62,7 +62,7 @@ release-gate: .venv/.dev tools ## all release gates in their whole size (hours);
 browser: .venv/.dev tools ## the screens in a real Chromium
 	$(RUN)/pytest -q tests/browser
 
-bench: .venv/.dev tools ## speed, each figure as a ratio to its floor in the same run; writes docs/BENCHMARKS.md
+bench: .venv/.dev tools ## speed, each figure as a ratio to its floor in the same run; writes docs/BENCHMARKS.md part by part
 	$(PY) -m bench
 
 screenshots: .venv/.dev tools ## take the pictures of the README from the demo, in both languages

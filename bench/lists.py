@@ -123,7 +123,7 @@ def measure(place: Place) -> dict[str, list[float]]:
 
 
 def on_a_server() -> list[Row]:
-    """The same at the largest size on PostgreSQL, as Debian configures it, fsync on; run by `python -m bench.lists`."""
+    """The same at the largest size on PostgreSQL as Debian configures it, fsync on; `python -m bench lists_postgres`."""
     task_count, service_count = SIZES[-1]
     with cluster(fsync=True) as server, server.fresh() as place:
         fill_place(place, task_count, service_count)
@@ -155,8 +155,3 @@ def run(sizes: tuple[tuple[int, int], ...] = SIZES) -> list[Row]:
     rows.append(Row(name, f"{medians[last]:.2f} ms", f"{medians[first]:.2f} ms", ratio, "≤ 1.5 ×", ratio <= 1.5))
     rows.append(within("memory of the process that read and filled all three", rss_mib(os.getpid()), 300.0, " MiB"))
     return rows
-
-
-if __name__ == "__main__":
-    for row in on_a_server():
-        print(row)

@@ -1,0 +1,59 @@
+"""docs/BENCHMARKS.md: one section a suite, each replaced alone, each with the day and the revision it was measured at.
+
+So a page can be measured part by part on a quiet machine, and says of each part how old it is. What people write
+(docs/benchmarks-notes.md) ends the page.
+"""
+
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.charts import Chart
+from bench.harness import Row, machine, table
+from taskdash.clock import SystemClock
+from taskdash.model.instants import Instant, to_rfc3339
+
+PAGE, NOTES, IMAGES = Path("docs/BENCHMARKS.md"), Path("docs/benchmarks-notes.md"), Path("docs/images")
+HEAD = """# Benchmarks
+
+Written by `make bench`, or part by part on a quiet machine (`python -m bench tcp --write`); every ratio was measured side by
+side in one run, medians of 3 to 5. A part without a date is older than those that have one."""
+
+
+def section(name: str, rows: Sequence[Row], charts: Sequence[Chart], measured: str) -> str:
+    """One suite's part of the page."""
+    pictures = "".join(f"\n![{chart.title}](images/{chart.name}.svg)\n" for chart in charts)
+    return f"## {name}\n\n{measured}\n\n{table(rows)}\n{pictures}"
+
+
+def measured_at(now: Instant, took_s: float) -> str:
+    """When, at which revision and in how long a part was measured."""
+    asked = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
+    return (
+        f"Measured {to_rfc3339(now)[:10]} at {asked.stdout.strip() or 'an unknown revision'}, in {took_s:.0f} s on {machine()}."
+    )
+
+
+def today() -> Instant:
+    """The clock's, for `measured_at`."""
+    return SystemClock().now()
+
+
+def put(name: str, text: str, charts: Sequence[Chart], order: Sequence[str]) -> None:
+    """Write one section into the page in place of its older self, and its pictures beside it."""
+    for chart in charts:
+        (IMAGES / f"{chart.name}.svg").write_text(chart.svg(), encoding="utf-8")
+    old = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    PAGE.write_text(page(sections(old) | {name: text}, order, NOTES.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def sections(text: str) -> dict[str, str]:
+    """The sections of a page, by their titles."""
+    parts = re.split(r"^(?=## )", text, flags=re.MULTILINE)
+    return {part[3:].split("\n", 1)[0]: part for part in parts if part.startswith("## ")}
+
+
+def page(known: dict[str, str], order: Sequence[str], notes: str) -> str:
+    """The whole page: the suites that were measured in their order, then the notes."""
+    return "\n\n".join([HEAD, *(known[name].strip() for name in order if name in known), notes.strip()]) + "\n"
