@@ -100,7 +100,7 @@ def pin(task: Task, actor: Actor, now: Instant, *, pinned: bool, seen: int | Non
 
 def hand_over(task: Task, actor: Actor, to: User, now: Instant, *, note: str = "") -> Decision:
     """The task moves to `to`; its group and pin stay, the end of the shift before does not."""
-    if sentence := roles.refusal(actor, "hand_over", task) or roles.handed_to_refusal(actor, task, to):
+    if sentence := roles.refusal(actor, "hand_over", task) or roles.handed_to_refusal(actor, to):
         return Refused("forbidden", sentence)
     if task.user == to.name:
         return Accepted(task)
