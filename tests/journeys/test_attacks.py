@@ -41,7 +41,7 @@ async def test_R146_history_tells_of_sessions_and_tokens_only_to_admins_and_of_o
         body = (await call(person.http, "GET", "/events?limit=500"))[1]
         seen[role] = {(str(each["subject"]["type"]), str(each["subject"]["id"])) for each in body["items"]}
     for role in ("viewer", "lead"):
-        assert {kind for kind, _id in seen[role]} <= {"user", "group", "session"}
+        assert {kind for kind, _id in seen[role]} <= {"user", "group", "session", "system"}
         assert {key for kind, key in seen[role] if kind == "session"} <= {f"c-{role}"}
     assert ("session", "secretive") in seen["admin"]
     assert "token" in {kind for kind, _id in seen["admin"]}

@@ -1,7 +1,7 @@
 """What of services, incidents and history a caller may see: the same rule for pages, lists, exports and streams. R146, R147.
 
 With `access.visibility = "all"` that is everything. With "groups" a viewer or member sees what concerns a task they may see; no
-dead letter and no unregistered sender, for whose they are nobody knows. Sessions, tokens and settings are for admins.
+dead letter and no unregistered sender, for whose they are nobody knows. Sessions and tokens are for admins.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from taskdash.store import incidents, services, sight, tasks
 from taskdash.store.task_filters import Visible
 
 _OF_A_PERSON = ("user", "session")
-_FOR_ADMINS = frozenset({"session", "token", "system"})
-"""Where people signed in, which tokens there are, with which settings TaskDash began."""
+_FOR_ADMINS = frozenset({"session", "token"})
+"""Where people signed in, and which tokens there are."""
 
 
 def visible_to(actor: Actor, visibility: Visibility) -> Visible | None:
@@ -64,7 +64,7 @@ def of_events(conn: Connection, batch: Sequence[Event], actor: Actor, visibility
 
 
 def without_secrets(batch: Sequence[Event], actor: Actor) -> list[Event]:
-    """Without what is told of other people's sessions, of tokens and of settings, unless the caller keeps them."""
+    """Without what is told of other people's sessions and of tokens, unless the caller keeps them."""
     if roles.may(actor, "see_accounts"):
         return list(batch)
     return [event for event in batch if event.subject_type not in _FOR_ADMINS or _is_own(event, actor)]
