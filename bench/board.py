@@ -13,12 +13,13 @@ from typing import Any
 import aiohttp
 from playwright.async_api import Browser, BrowserContext, CDPSession, Page, async_playwright
 
-from bench.harness import Row, cpu_s, p95, within
+from bench.harness import Row, p95, within
 from bench.http import a_people_server, timed
 from bench.page_weight import SLOW_4G, Weight, cold, weigh
 from bench.seed import a_store
 from bench.serving import Server
 from taskdash.store.migrations import runner
+from tests.faults.load.usage import cpu_s
 
 TASKS, SERVICES = 1_000_000, 100_000
 CHROMIUM = "/usr/bin/chromium"

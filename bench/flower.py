@@ -9,11 +9,12 @@ from pathlib import Path
 
 import aiohttp
 
-from bench.harness import Row, at_least, interleaved, rss_mib
+from bench.harness import Row, at_least, interleaved
 from bench.http import a_people_server, timed
 from bench.nsq import free_port
 from bench.seed import a_store
 from taskdash.store.migrations import runner
+from tests.faults.load.usage import rss_mib
 
 TASKS, SERVICES, TIMES = 100_000, 10_000, 10
 DEEP = 90_000

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -89,19 +88,6 @@ async def a_process(*arguments: str, env: dict[str, str] | None = None) -> Any:
     finally:
         child.terminate()
         await child.wait()
-
-
-def cpu_s(pid: int) -> float:
-    """User and system time of a process so far."""
-    with open(f"/proc/{pid}/stat", encoding="ascii") as file:
-        fields = file.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def rss_mib(pid: int) -> float:
-    """Resident memory of a process."""
-    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * resource.getpagesize() / 1024 / 1024
 
 
 def machine() -> str:

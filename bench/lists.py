@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import structs
 from sqlalchemy import Connection
 
-from bench.harness import Row, p95, rss_mib, within
+from bench.harness import Row, p95, within
 from bench.seed import NOW, OLD_GROUP, STATUSES, a_store, fill_place
 from taskdash.errors import Busy
 from taskdash.model.instants import seconds
@@ -19,6 +19,7 @@ from taskdash.store.dialect import of
 from taskdash.store.places import File, Place
 from taskdash.store.readers import Reader
 from taskdash.store.task_filters import Filters, Visible
+from tests.faults.load.usage import rss_mib
 from tests.postgres import cluster
 
 SIZES = ((10_000, 1_000), (100_000, 10_000), (1_000_000, 100_000))

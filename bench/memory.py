@@ -1,10 +1,11 @@
 """Resident memory of `serve`, idle and over 100,000 services and 1,000,000 tasks that people look at; time to ready."""
 
-from bench.harness import Row, rss_mib, within
+from bench.harness import Row, within
 from bench.http import a_people_server, timed
 from bench.seed import a_store
 from bench.serving import a_server
 from taskdash.store.migrations import runner
+from tests.faults.load.usage import rss_mib
 
 TASKS, SERVICES = 1_000_000, 100_000
 LOOKS = ("/api/v1/tasks", "/api/v1/tasks?sort=risk", "/api/v1/tasks/facets", "/api/v1/services", "/tasks", "/services", "/")

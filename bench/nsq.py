@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from bench.harness import Row, at_least, cpu_s, interleaved
+from bench.harness import Row, at_least, interleaved
 from bench.replay import Twins, recorded
 from bench.serving import Server, a_server
 from taskdash.actions.arrivals import Topics
@@ -24,6 +24,7 @@ from taskdash.clock import SystemClock
 from taskdash.model.records import Heartbeat, Message
 from taskdash.store.migrations import runner
 from taskdash.wire import nsq
+from tests.faults.load.usage import cpu_s
 
 SERVICES = 1_000
 BACKLOG = 200_000

@@ -7,9 +7,10 @@ from collections import Counter
 
 import aiohttp
 
-from bench.harness import Row, a_process, at_most, cpu_s, p95, within
+from bench.harness import Row, a_process, at_most, p95, within
 from bench.plain_sockets import CHUNK, GREETING
 from bench.serving import Server, a_server
+from tests.faults.load.usage import cpu_s
 
 LISTENERS, CHANGES = 500, 40
 

@@ -22,7 +22,7 @@ from taskdash.rules.fleet import Heard, Report, Seen
 from taskdash.store import leases
 from taskdash.store.database import Database, Store
 
-BEAT_EVERY_S = 1.0
+BEAT_EVERY_S, _JOIN_EVERY_S = 1.0, 1.0
 MARGIN_S = 1.0
 """So much earlier than the store it lets go."""
 T = TypeVar("T")
@@ -54,9 +54,6 @@ class Fleet(Protocol):
 
     def fenced(self, names: Collection[str]) -> Store:
         """The store, which refuses every change with LeaseLost once another holds one of these leases."""
-
-
-_JOIN_EVERY_S = 1.0
 
 
 class Alone:

@@ -10,7 +10,6 @@ import json
 import os
 import struct
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,11 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 import pytest_asyncio
-from aiohttp import web
 from playwright.async_api import Browser, Route
 
 from tests.browser.payloads import PAYLOADS, at
 from tests.browser.people import Visitor, admin_of
+from tests.service import running, tells
 from tests.serving import Serving, serving
 from tests.support import eventually
 
@@ -120,25 +119,11 @@ async def signed_in_by_strange_browsers(server: Serving) -> None:
             assert answer.status == 200
 
 
-@asynccontextmanager
-async def a_task_service() -> AsyncIterator[str]:
-    """Names 500 tasks whose ids are told from those by TCP; some records are wrong."""
+def collected() -> list[dict[str, str]]:
+    """500 tasks whose ids are told from those by TCP; some records are wrong."""
     records = [{**a_task(n), "id": f"c{at(n)}"[:128]} for n in range(len(PAYLOADS))]
-    wrong = [{"id": f"wrong {n}", "url": f"javascript:{at(n)}"} for n in range(40)] + [
-        {"id": "\u202e" + at(n)} for n in range(20)
-    ]
-
-    async def tasks(_request: web.Request) -> web.Response:
-        return web.json_response([*records, *wrong])
-
-    app = web.Application()
-    app.router.add_get("/tasks", tasks)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0]
-    yield f"http://{host}:{port}/tasks"
-    await runner.cleanup()
+    wrong = [{"id": f"wrong {n}", "url": f"javascript:{at(n)}"} for n in range(40)]
+    return [*records, *wrong, *({"id": "\u202e" + at(n)} for n in range(20))]
 
 
 class Place:
@@ -161,9 +146,9 @@ class Place:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
-    async with a_task_service() as url, serving(tmp_path_factory.mktemp("fields")) as server:
+    async with running(tells(collected())) as service, serving(tmp_path_factory.mktemp("fields")) as server:
         await by_tcp(server)
-        await by_nsq(server, url)
+        await by_nsq(server, service.url)
         await by_nsq_http(server)
         await signed_in_by_strange_browsers(server)
         async with server.signed_in() as session:

@@ -1,7 +1,6 @@
 """Five hundred hostile texts through every port, and every screen that shows them: as text, and nothing ran. R156."""
 
 import asyncio
-import contextlib
 import json
 import struct
 from collections.abc import AsyncIterator
@@ -12,12 +11,12 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 import pytest
 import pytest_asyncio
-from aiohttp import web
 from playwright.async_api import Browser
 
 from tests.browser.hostile import Corpus
 from tests.browser.people import Visitor, sign_in
 from tests.browser.screens import BEFORE_SIGN_IN, SCREENS
+from tests.service import running, tells
 from tests.serving import Serving, serving
 from tests.support import eventually
 
@@ -53,22 +52,10 @@ async def _by_tcp(server: Serving, corpus: Corpus) -> list[str]:
     return ids
 
 
-@contextlib.asynccontextmanager
-async def _task_service(corpus: Corpus) -> AsyncIterator[tuple[str, list[str]]]:
-    records = [_record(corpus) for _ in range(18)]
-    wrong = [{"id": f"wrong-{n}", "name": corpus.text(), "url": corpus.wrong_url()} for n in range(10)]
-
-    async def tasks(_request: web.Request) -> web.Response:
-        return web.json_response([*records, *wrong])
-
-    app = web.Application()
-    app.router.add_get("/tasks", tasks)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    host, port = runner.addresses[0]
-    yield f"http://{host}:{port}/tasks", [record["id"] for record in records]
-    await runner.cleanup()
+def _collected(corpus: Corpus) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """(good, wrong) records of a task service."""
+    good = [_record(corpus) for _ in range(18)]
+    return good, [{"id": f"wrong-{n}", "name": corpus.text(), "url": corpus.wrong_url()} for n in range(10)]
 
 
 def _pub(topic: str, body: bytes) -> bytes:
@@ -133,11 +120,12 @@ class Place:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def place(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
     corpus = Corpus()
-    async with _task_service(corpus) as (url, collected), serving(tmp_path_factory.mktemp("hostile")) as server:
+    good, wrong = _collected(corpus)
+    async with running(tells([*good, *wrong])) as service, serving(tmp_path_factory.mktemp("hostile")) as server:
         told = await _by_tcp(server, corpus)
-        await _by_nsq(server, corpus, url)
+        await _by_nsq(server, corpus, service.url)
         async with server.signed_in() as session:
-            ids = [*told, *collected]
+            ids = [*told, *(record["id"] for record in good)]
 
             async def are_all_there() -> bool:
                 async with session.get("/api/v1/tasks?limit=200") as answer:

@@ -153,10 +153,11 @@ def assert_kept(place: Place, ledger: Ledger) -> None:
     assert ledger.claimed <= stored(place, "SELECT id FROM tasks WHERE tasks.user = 'admin'")
 
 
-async def a_token(server: Serving) -> str:
+async def a_token(server: Serving, *scopes: str) -> str:
+    """Of the admin."""
     async with (
         server.signed_in() as session,
-        session.post("/api/v1/tokens", json={"name": "kill", "scopes": ["claim"]}) as answer,
+        session.post("/api/v1/tokens", json={"name": "faults", "scopes": list(scopes)}) as answer,
     ):
         made: dict[str, Any] = await answer.json()
         assert answer.status in {200, 201}, made
@@ -170,7 +171,7 @@ async def test_R20_R130_killed_under_load_what_was_acknowledged_is_kept_what_was
     ledger, chance = Ledger(), random.Random(20)
     cycles = CYCLES if isinstance(served, File) else CYCLES // FEWER
     async with serving(tmp_path / "data", *engine) as server:
-        ledger.token = await a_token(server)
+        ledger.token = await a_token(server, "claim")
         await server.stop()
     for _ in range(cycles):
         async with serving(tmp_path / "data", *engine) as server:

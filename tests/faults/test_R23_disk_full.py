@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import resource
 import subprocess
 from collections.abc import AsyncIterator, Callable
@@ -16,7 +15,9 @@ import pytest
 from taskdash.store.datadir import RESERVE
 from taskdash.store.places import File
 from tests.faults.disk import Disk
-from tests.faults.test_R20_kill import stored
+from tests.faults.load.usage import cpu_s
+from tests.faults.ports import trouble
+from tests.faults.test_R20_kill import a_token, stored
 from tests.serving import Serving, serving
 from tests.support import eventually
 
@@ -114,13 +115,8 @@ class Client:
 
 
 async def store_reason(server: Serving) -> str:
-    """What readyz says of the store; healthz answers all the while."""
     async with aiohttp.ClientSession(server.url) as session:
-        async with session.get("/healthz") as answer:
-            assert answer.status == 200
-        async with session.get("/readyz") as answer:
-            parts = (await answer.json())["parts"]
-    return next(str(part["reason"]) for part in parts if part["name"] == "store")
+        return await trouble(session)
 
 
 async def is_refused_by_all(server: Serving, client: Client, token: str) -> None:
@@ -142,31 +138,18 @@ async def is_refused_by_all(server: Serving, client: Client, token: str) -> None
     assert (await client.ask(server, "Find", {"id": known}))["errid"] == 0
 
 
-async def a_token(server: Serving) -> str:
-    async with (
-        server.signed_in() as session,
-        session.post("/api/v1/tokens", json={"name": "full", "scopes": ["ingest", "read"]}) as answer,
-    ):
-        return str((await answer.json())["token"])
-
-
 @asynccontextmanager
 async def no_busy_loop(server: Serving) -> AsyncIterator[None]:
     """The server's CPU time in here is at most half of the time that passes (a ceiling of ten times the 5 % of R23)."""
     loop = asyncio.get_running_loop()
-    began, used = loop.time(), cpu_s(server)
+    began, used = loop.time(), cpu_s(server.process.pid)
     yield
-    assert cpu_s(server) - used <= 0.5 * (loop.time() - began) + 0.2
-
-
-def cpu_s(server: Serving) -> float:
-    fields = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    assert cpu_s(server.process.pid) - used <= 0.5 * (loop.time() - began) + 0.2
 
 
 async def fills_up_and_recovers(server: Serving, fill: Callable[[], Any], free: Callable[[], Any], reason: str) -> Client:
     """Write until it is refused, look at all ports, give room, write again."""
-    client, token = Client(), await a_token(server)
+    client, token = Client(), await a_token(server, "ingest", "read")
     for _ in range(3):
         assert await client.register(server) == 0
     fill()
@@ -217,7 +200,7 @@ async def test_R25_at_a_limit_of_file_size_writes_are_refused_reads_go_on_and_a_
 
 async def test_R24_a_start_on_a_full_disk_spends_the_reserve_serves_what_is_there_and_says_so(small: Small) -> None:
     async with serving(small.home, env=small.env) as server:
-        client, token = Client(), await a_token(server)
+        client, token = Client(), await a_token(server, "ingest", "read")
         assert await client.register(server) == 0
         assert await server.stop() == 0
     small.fill()

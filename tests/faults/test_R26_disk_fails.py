@@ -15,8 +15,8 @@ import pytest
 from taskdash.store.places import File
 from tests.faults.disk import Disk
 from tests.faults.ports import told_by_tcp
-from tests.faults.test_R20_kill import stored
-from tests.faults.test_R23_disk_full import Client, a_token, says, store_reason
+from tests.faults.test_R20_kill import a_token, stored
+from tests.faults.test_R23_disk_full import Client, says, store_reason
 from tests.serving import Serving, serving
 from tests.support import eventually
 
@@ -64,7 +64,7 @@ async def test_R27_while_the_disk_takes_5_s_for_a_commit_pages_answer_and_nobody
     home.mkdir()
     disk, client = Disk(home, tmp_path), Client()
     async with serving(home, env=disk.env) as server:
-        token = await a_token(server)
+        token = await a_token(server, "ingest", "read")
         await an_up_service(server, token)
         disk.set("slow_sync_ms", 5_000)
         writing = asyncio.gather(*(client.register(server) for _ in range(3)))
@@ -152,7 +152,7 @@ def damage(store: Path, table: str) -> None:
 async def test_R38_a_corrupt_page_stops_all_writing_is_told_with_the_way_out_and_the_rest_is_read(tmp_path: Path) -> None:
     home, client = tmp_path / "data", Client()
     async with serving(home) as server:
-        token = await a_token(server)
+        token = await a_token(server, "ingest", "read")
         assert await client.register(server) == 0
         await server.stop()
     damage(home / "taskdash.db", "tasks")

@@ -11,27 +11,12 @@ from taskdash.clock import ManualClock
 from taskdash.descriptors import SAY_EVERY_S, Crowding, share
 from tests.faults.load.crowd import crowd
 from tests.faults.load.usage import descriptors, usage
-from tests.serving import Serving, serving
+from tests.faults.ports import told_by_tcp
+from tests.serving import serving
 from tests.support import eventually
 
 FEW = 64
 PORTS = ("http", "tcp", "nsq", "nsq-http")
-
-
-async def _find(server: Serving) -> bytes:
-    reader, writer = await asyncio.open_connection(*server.addresses["tcp"])
-    writer.write(b'{"MessageID":2,"Header":{"RequestID":"Register"},"Body":{"id":"late"}}\n')
-    answer = await asyncio.wait_for(reader.readline(), 20)
-    writer.close()
-    return answer
-
-
-async def _register(server: Serving) -> bytes:
-    reader, writer = await asyncio.open_connection(*server.addresses["tcp"])
-    writer.write(b'{"MessageID":2,"Header":{"RequestID":"Register"},"Body":{"id":"late"}}\n')
-    answer = await asyncio.wait_for(reader.readline(), 20)
-    writer.close()
-    return answer
 
 
 async def test_R46_with_few_descriptors_who_is_connected_works_on_and_others_are_told_to_wait(tmp_path: Path) -> None:
@@ -53,7 +38,7 @@ async def test_R46_with_few_descriptors_who_is_connected_works_on_and_others_are
         assert len([line for line in server.errors if "connections are turned away" in line]) == 1, "one line a minute"
         writer.close()
         await eventually(lambda: descriptors(server.process.pid) <= before.descriptors + 2, 30)
-        assert b'"errid":0' in await _register(server), "there is room again"
+        assert await told_by_tcp(server, "late") == 0, "there is room again"
         assert await server.stop() == 0
 
 

@@ -20,6 +20,13 @@ async def site(place: Place) -> AsyncIterator[Site]:
         yield running
 
 
+@pytest.fixture
+async def closed_site(place: Place) -> AsyncIterator[Site]:
+    """The same, where members see what is of their groups."""
+    async with a_site(place, visibility="groups") as running:
+        yield running
+
+
 @pytest.fixture(name="rig")
 async def a_consumer(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
     """A consumer that is in a hurry, over a store in memory."""

@@ -1,18 +1,7 @@
 """What was tried against TaskDash with its documents alone, and found: each stays shut. RELIABILITY R142, R146, R148."""
 
-from collections.abc import AsyncIterator
-
-import pytest
-
-from taskdash.store.places import Place
 from tests.journeys.api import call
-from tests.journeys.http import Site, a_site
-
-
-@pytest.fixture
-async def closed_site(place: Place) -> AsyncIterator[Site]:
-    async with a_site(place, visibility="groups") as running:
-        yield running
+from tests.journeys.http import Site
 
 
 async def test_R148_who_may_not_register_a_service_makes_no_token_that_may(site: Site) -> None:

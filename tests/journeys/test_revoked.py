@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 import aiohttp
@@ -13,11 +13,10 @@ from taskdash.actions import accounts as account_actions
 from taskdash.actions.accounts import UserChange
 from taskdash.model.records import SYSTEM
 from taskdash.store import accounts, events
-from taskdash.store.places import Place
 from taskdash.web import auth, stream
 from taskdash.web.api import export
 from tests.journeys.api import call, ids, stored
-from tests.journeys.http import Site, a_site
+from tests.journeys.http import Site
 from tests.journeys.test_api_events import an_event, append, listen, take
 from tests.support import a_service, a_task, eventually
 
@@ -35,13 +34,6 @@ def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_R147_whoever_listens_is_looked_at_again_within_two_seconds() -> None:
     assert SLOWEST_S <= 2.0
-
-
-@pytest.fixture
-async def closed_site(place: Place) -> AsyncIterator[Site]:
-    """A site on which members see what is of their groups."""
-    async with a_site(place, visibility="groups") as running:
-        yield running
 
 
 async def _change(site: Site, change: UserChange) -> None:

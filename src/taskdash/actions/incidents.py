@@ -32,10 +32,13 @@ async def keep(db: Store, kinds: Collection[str], wrong: Sequence[Condition], no
     def decide(conn: Connection) -> incidents.Outcome:
         opened = stored.opened(conn, kinds)
         known = {(incident.kind, incident.cause) for incident in opened}
-        new = [condition for condition in wrong if (condition.kind, condition.cause) not in known]
-        later = [incidents.not_before(each, stored.ended_at(conn, each.kind, each.cause)) for each in new]
-        old = [condition for condition in wrong if (condition.kind, condition.cause) in known]
-        return incidents.reconciled(opened, [*old, *later], now, limits)
+
+        def as_told(each: Condition) -> Condition:
+            if (each.kind, each.cause) in known:
+                return each
+            return incidents.not_before(each, stored.ended_at(conn, each.kind, each.cause))
+
+        return incidents.reconciled(opened, [as_told(each) for each in wrong], now, limits)
 
     await _write_if_needed(db, decide)
 

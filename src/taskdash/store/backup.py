@@ -114,7 +114,7 @@ def _keep_old(store: Path, now: Instant) -> Path | None:
     """The old store under a second name, whole: its WAL goes into it first, or beside it when it is too damaged for that."""
     if not store.exists():
         return None
-    kept = backup_files.before_restore(store, now)
+    kept = backup_files.before("restore", store, now)
     wal = store.with_name(store.name + "-wal")
     with suppress(sqlite3.DatabaseError), closing(_open(store, "rw")) as conn:
         conn.execute("PRAGMA wal_checkpoint(TRUNCATE)")

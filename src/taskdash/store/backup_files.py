@@ -86,14 +86,9 @@ def restored(source: Path, now: Instant) -> NewEvent:
     )
 
 
-def before_restore(path: Path, now: Instant) -> Path:
-    """The name under which an old store is kept."""
-    return path.with_name(f"{path.name}.before-restore-{to_datetime(now):%Y%m%dT%H%M%S%fZ}")
-
-
-def before_upgrade(path: Path, schema: str, now: Instant) -> Path:
-    """The name of the backup that is made before a store of an older schema is changed."""
-    return path.with_name(f"{path.name}.before-upgrade-from-{schema}-{to_datetime(now):%Y%m%dT%H%M%S%fZ}")
+def before(what: str, path: Path, now: Instant) -> Path:
+    """The name under which is kept what a store was before a `restore`, or an `upgrade-from-` its schema."""
+    return path.with_name(f"{path.name}.before-{what}-{to_datetime(now):%Y%m%dT%H%M%S%fZ}")
 
 
 @contextmanager

@@ -100,7 +100,7 @@ def _keep_old(conn: Connection, place: Server, source: Path, now: Instant) -> Pa
     if found > steps.HEAD:
         raise StartRefused(f"the store {place} is of a newer TaskDash (schema {found}); restore into an empty database")
     refuse_served(conn, place)
-    kept = backup_files.before_restore(source, now)
+    kept = backup_files.before("restore", source, now)
     backup(place, kept)
     return kept
 

@@ -256,7 +256,7 @@ class Database:
         self._refused = refused is not None
         if refused:
             self._keeper.met(refused)
-        if not refused:
+        else:
             self._watch.worked()
         self._call(self._answer, batch, results, refused, told)
 

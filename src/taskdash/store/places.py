@@ -15,7 +15,7 @@ from taskdash.clock import SystemClock
 from taskdash.errors import StartRefused, StoreRefused
 from taskdash.model.instants import Instant
 from taskdash.store import datadir, sqlite
-from taskdash.store.backup_files import Copied, before_upgrade
+from taskdash.store.backup_files import Copied, before
 from taskdash.store.checkpoint import Checkpointer
 from taskdash.store.dialect import Dialect, named
 from taskdash.store.migrations import runner
@@ -136,8 +136,10 @@ class File(Struct, frozen=True):
         if self.path.exists():
             sqlite.undo_killed(self.path)
         found = self.revision()
-        if found is not None and not is_done(found):
-            self.backup(before_upgrade(self.path, found, SystemClock.wall_now()))
+        if is_done(found):
+            return
+        if found is not None:
+            self.backup(before(f"upgrade-from-{found}", self.path, SystemClock.wall_now()))
         runner.upgrade(self.path)
 
     def backup(self, target: Path) -> Copied:

@@ -20,12 +20,32 @@ class Usage(Struct, frozen=True):
 
 def usage(pid: int) -> Usage:
     """Of a running process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    cpu_s = (int(fields[11]) + int(fields[12])) / _TICKS
-    rss = int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
-    return Usage(rss=rss, cpu_s=cpu_s, descriptors=descriptors(pid), threads=int(fields[17]))
+    fields = _stat(pid)
+    return Usage(rss=_rss(fields), cpu_s=_cpu_s(fields), descriptors=descriptors(pid), threads=int(fields[17]))
+
+
+def cpu_s(pid: int) -> float:
+    """User and system time so far."""
+    return _cpu_s(_stat(pid))
+
+
+def rss_mib(pid: int) -> float:
+    """Resident memory."""
+    return _rss(_stat(pid)) / MIB
 
 
 def descriptors(pid: int) -> int:
     """How many it has open."""
     return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _cpu_s(fields: list[str]) -> float:
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _rss(fields: list[str]) -> int:
+    return int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
