@@ -17,7 +17,7 @@ from taskdash.store.risk_counts import at_risk_and_stale
 from taskdash.store.samples import LARGEST, Sample
 from taskdash.store.tables import services, tasks
 from taskdash.store.task_filters import NONE, Filters
-from taskdash.store.task_page import CAP, count
+from taskdash.store.task_page import CAP, count, is_above
 from taskdash.store.task_terms import beside, terms
 
 c, s = tasks.c, services.c
@@ -51,20 +51,34 @@ _NAMES = ("status", "service", "user", "group", "liveness")
 
 def facets(conn: Connection, wanted: Filters, now: Instant) -> Facets:
     """All of them, and the counts of what most people look for."""
-    sample = None if wanted == Filters() else Sample(conn, wanted, terms(conn, wanted, now), now)
-    buckets: dict[str, Any] = {name: _largest(_facet(conn, wanted, name, sample, now)) for name in _NAMES}
+    known = {name: _known(conn, structs.replace(wanted, **{name: ()}), name) for name in _NAMES}
+    sample = None if wanted == Filters() else _sample(conn, wanted, known, now)
+    buckets: dict[str, Any] = {name: _largest(_facet(conn, wanted, name, known[name], sample, now)) for name in _NAMES}
     is_counted = sample is not None and (not sample.is_cut or len(sample.rows) > CAP)
     total = min(len(sample.rows), CAP + 1) if sample is not None and is_counted else count(conn, wanted, now)
     numbers: dict[str, Any] = _numbers(conn, wanted, sample, total, now)
     return Facets(total, total > CAP, **buckets, **numbers)
 
 
-def _facet(conn: Connection, wanted: Filters, name: str, sample: Sample | None, now: Instant) -> Mapping[str, int]:
+Known = Mapping[str, int] | None
+
+
+def _sample(conn: Connection, wanted: Filters, known: Mapping[str, Known], now: Instant) -> Sample:
+    """The rows of the list itself: whole only when the numbers may come from them, for each column is a sixth of the time."""
+    found = terms(conn, wanted, now)
+    names = [name for name in _NAMES if known[name] is None and not getattr(wanted, name)]
+    is_whole = bool(wanted.q) or not is_above(conn, wanted, found, CAP)
+    return Sample(conn, wanted, found, now, names, is_whole)
+
+
+def _facet(
+    conn: Connection, wanted: Filters, name: str, known: Known, sample: Sample | None, now: Instant
+) -> Mapping[str, int]:
     without = structs.replace(wanted, **{name: ()})
-    if (known := _known(conn, without, name)) is not None:
+    if known is not None:
         return known
     if sample is None or without != wanted:
-        sample = Sample(conn, without, terms(conn, without, now), now, name)
+        sample = Sample(conn, without, terms(conn, without, now), now, [name])
     return sample.counts(name)
 
 
@@ -92,7 +106,7 @@ def _counted(conn: Connection, wanted: Filters, asked: Filters, known: int | Non
     return count(conn, asked, now) if known is None or replaces else known
 
 
-def _known(conn: Connection, wanted: Filters, name: str) -> Mapping[str, int] | None:
+def _known(conn: Connection, wanted: Filters, name: str) -> Known:
     """What counters know of a facet under these filters; None: nothing."""
     if wanted == Filters():
         return _unfiltered(conn, name)

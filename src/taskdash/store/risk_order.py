@@ -6,14 +6,14 @@ is at no risk: unowned, the rest. So all that is at risk comes first: to be unow
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from msgspec import Struct, structs
-from sqlalchemy import ColumnElement, Connection, Row, and_, not_, select
+from sqlalchemy import ColumnElement, Connection, and_, not_, select
 
 from taskdash.model.instants import Instant
 from taskdash.rules.risk import BLIND
-from taskdash.store import counters, task_plan
+from taskdash.store import counters, hot, task_plan
+from taskdash.store.dialect import of
 from taskdash.store.tables import services, tasks
 from taskdash.store.task_filters import NONE, Filters
 from taskdash.store.task_page import Page, asked_of, records_of, rows_of
@@ -35,10 +35,12 @@ from taskdash.store.task_terms import (
 )
 
 c, s = tasks.c, services.c
+_SERVICES = hot.ByKey([s.id, s.state, s.fresh_until], s.id)
 KINDS: tuple[type, ...] = (int, str)
 RARE = 3_000
 """Up to so many rows are ranked here."""
-_FAILED_UNOWNED, _DOWN_UNOWNED, _FAILED, _DOWN, _UNOWNED, _AT_EASE, _REST = 0, 1, 2, 3, 4, 11, 12
+_FAILED_UNOWNED, _DOWN_UNOWNED, _FAILED, _DOWN, _UNOWNED = range(5)
+_SHOULD_RUN, _ABSENT, _LATE, _UNKNOWN, _BLIND, _ADRIFT, _AT_EASE, _REST = range(5, 13)
 
 
 class _Class(Struct, frozen=True):
@@ -75,9 +77,9 @@ def _of_few(
     """All rows of a rare filter at once, ranked and sorted here: cheaper than asking for each class."""
     way = task_plan.Way(0, lead.index, 0, False, lead, term)
     columns = (c.pk, c.id, c.status, c.user, c.schedule, c.adrift, c.service_id)
-    rows = conn.execute(by_index(select(*columns).where(*asked.where(way)), way.index)).all()
-    ranks = _Ranks(conn, {row.service_id for row in rows}, now)
-    keyed = sorted((key, row.pk) for row in rows if (key := (ranks.of(row), row.id)) > after)
+    rows = of(conn).plain_rows(conn, by_index(select(*columns).where(*asked.where(way)), way.index))
+    ranks = _Ranks(conn, {row[-1] for row in rows}, now)
+    keyed = sorted((key, pk) for pk, task_id, *marks in rows if (key := (ranks.of(*marks), task_id)) > after)
     return [pk for _key, pk in keyed[:limit]], keyed[limit - 1][0] if len(keyed) > limit else None
 
 
@@ -85,34 +87,38 @@ class _Ranks:
     """The same order as `_classes`, for one row at a time."""
 
     def __init__(self, conn: Connection, service_ids: set[str], now: Instant) -> None:
-        query = select(s.id, s.state, s.fresh_until).where(s.id.in_(service_ids))
-        self._services = {row.id: (row.state, row.fresh_until or now) for row in conn.execute(query)}
+        known = _SERVICES.rows(conn, list(service_ids))
+        self._services = {key: _rank_of_state(state, (until or now) < now) for key, state, until in known}
         self._absent = set(conn.execute(absent_users(now)).scalars())
-        self._now = now
 
-    def of(self, row: Row[Any]) -> int:
+    def of(self, status: str, user: str, schedule: str, adrift: bool, service_id: str) -> int:
         """The class of a task."""
-        state, fresh_until = self._services.get(row.service_id, ("", self._now))
-        unowned_ = not row.user
-        held = (
-            row.schedule == "should_run",
-            row.user in self._absent,
-            state == "late",
-            state == "unknown",
-            state in BLIND or fresh_until < self._now,
-            row.adrift,
-        )
-        tests = (
-            row.status == "failed" and unowned_,
-            state == "down" and unowned_,
-            row.status == "failed",
-            state == "down",
-            unowned_ and any(held),
-            *held,
-            unowned_,
-            True,
-        )
-        return tests.index(True)
+        by_service = self._services.get(service_id, _REST)
+        if status == "failed":
+            return _FAILED if user else _FAILED_UNOWNED
+        if by_service == _DOWN:
+            return _DOWN if user else _DOWN_UNOWNED
+        held = self._held(user, schedule, adrift, by_service)
+        if not user:
+            return _AT_EASE if held == _REST else _UNOWNED
+        return held
+
+    def _held(self, user: str, schedule: str, adrift: bool, by_service: int) -> int:
+        if schedule == "should_run":
+            return _SHOULD_RUN
+        if user in self._absent:
+            return _ABSENT
+        return min(by_service, _ADRIFT if adrift else _REST)
+
+
+def _rank_of_state(state: str, is_old: bool) -> int:
+    if state == "down":
+        return _DOWN
+    if state == "late":
+        return _LATE
+    if state == "unknown":
+        return _UNKNOWN
+    return _BLIND if state in BLIND or is_old else _REST
 
 
 def _by_class(

@@ -27,11 +27,21 @@ Column = ColumnElement[Any]
 
 
 class Sample:
-    """What passes `found`, the terms of `wanted`. `facet`: it is to answer this one only, and reads one column."""
+    """What passes `found`, the terms of `wanted`, read for these facets; `is_whole`: and for the numbers."""
 
-    def __init__(self, conn: Connection, wanted: Filters, found: Sequence[Term], now: Instant, facet: str = "") -> None:
+    def __init__(
+        self,
+        conn: Connection,
+        wanted: Filters,
+        found: Sequence[Term],
+        now: Instant,
+        names: Collection[str],
+        is_whole: bool = False,
+    ) -> None:
         self._conn, self._now, self._is_gone = conn, now, wanted.gone
-        self._columns = (_OF_FACET[facet],) if facet else _WHOLE
+        self._columns = (
+            _WHOLE if is_whole else list({_OF_FACET[name].key: _OF_FACET[name] for name in names}.values()) or [c.pk]
+        )
         parts = found[0].parts if len(found) == 1 and not wanted.gone else ()
         asked = asked_of(conn, wanted, found)
         self.rows = _of_each(conn, parts, *self._columns) if parts else _newest(conn, asked, *self._columns)
@@ -63,15 +73,19 @@ class Sample:
         """How many are at risk, unowned, stale, should run (SPEC 6, 3)."""
         absent = set(self._conn.execute(absent_users(self._now)).scalars())
         known = self._services(self._by_column(_WHOLE.index(c.service_id)))
-        at_risk = unowned = stale = should_run = 0
-        for status, service_id, user, _group, schedule, adrift in self.rows:
-            state, is_blind = known.get(service_id, ("", False))
-            is_stale = bool(adrift) or is_blind
-            should_run += schedule == "should_run"
-            unowned += not user
-            stale += is_stale
-            at_risk += is_stale or status == "failed" or schedule == "should_run" or state in ILL or user in absent
-        return {"at_risk": 0 if self._is_gone else at_risk, "unowned": unowned, "stale": stale, "should_run": should_run}
+        blind = {key for key, (_state, is_blind) in known.items() if is_blind}
+        ill = blind | {key for key, (state, _is_blind) in known.items() if state in ILL}
+        at_risk = sum(
+            1
+            for status, service_id, user, _group, schedule, adrift in self.rows
+            if service_id in ill or adrift or status == "failed" or schedule == "should_run" or user in absent
+        )
+        return {
+            "at_risk": 0 if self._is_gone else at_risk,
+            "unowned": self._by_column(_WHOLE.index(c.user))[""],
+            "stale": sum(1 for row in self.rows if row[-1] or row[1] in blind),
+            "should_run": self._by_column(_WHOLE.index(c.schedule))["should_run"],
+        }
 
     def _services(self, mine: Collection[str]) -> dict[str, tuple[str, bool]]:
         """State and blindness of the services that are not simply up; when they are few, of `mine`."""

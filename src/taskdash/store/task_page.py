@@ -135,12 +135,10 @@ def counted_already(conn: Connection, wanted: Filters) -> int | None:
 
 def counted(conn: Connection, wanted: Filters, found: Sequence[Term], cap: int) -> int:
     """How many rows pass all terms, up to `cap` + 1; alternatives one after another when that reads fewer rows."""
+    if is_above(conn, wanted, found, cap):
+        return cap + 1
     asked = asked_of(conn, wanted, found)
-    if not wanted.gone and _at_least(asked) > cap:
-        return cap + 1
     split = next((term for term in found if term.parts), None)
-    if split is not None and len(found) == 1 and not wanted.gone and max(part.rows for part in split.parts) > cap:
-        return cap + 1
     if split is None or wanted.gone or (split.rows or 0) > min(_SPLIT_COSTS * _led(found), asked.total / 2):
         return number(conn, task_plan.unsorted(asked, cap, c.pk), cap + 1)
     tests = [term.where for term in found if term is not split]
@@ -151,11 +149,18 @@ def counted(conn: Connection, wanted: Filters, found: Sequence[Term], cap: int) 
     return n
 
 
-def _at_least(asked: Asked) -> int:
-    """How many pass for certain: of sets that are known to hold a and b of n rows, at least a + b - n are in both."""
-    if any(term.rows is None or term.parts or term.reads_text for term in asked.found):
-        return 0
-    return asked.total - sum(asked.total - (term.rows or 0) for term in asked.found)
+def is_above(conn: Connection, wanted: Filters, found: Sequence[Term], cap: int) -> bool:
+    """More than `cap` pass for certain, as counters alone know: of sets of a and b of n rows at least a + b - n are in both."""
+    if wanted.gone:
+        return False
+    if (known := counted_already(conn, wanted)) is not None:
+        return known > cap
+    if len(found) == 1 and found[0].parts:
+        return max(part.rows for part in found[0].parts) > cap
+    if any(term.rows is None or term.parts or term.reads_text for term in found):
+        return False
+    total = counters.total(conn)
+    return total - sum(total - (term.rows or 0) for term in found) > cap
 
 
 _SPLIT_COSTS = 4

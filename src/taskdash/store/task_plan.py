@@ -79,7 +79,7 @@ def ways(asked: Asked, sort: Sort, limit: int) -> Iterator[Way]:
         yield Way(0, "tasks_gone" if by_time else "tasks_gone_at", TABLE_ROW, is_ordered=by_time)
         return
     per_hit = asked.total / max(asked.passing, 0.5)
-    each = _each(asked, sort.index, None) if asked.found else INDEX_ROW
+    each = _each(asked, sort.index) if asked.found else INDEX_ROW
     yield Way(min(limit * per_hit, asked.total) * each, sort.index, each, is_ordered=True)
     for term in asked.found:
         for lead in term.leads if term.rows is not None else ():
@@ -89,21 +89,26 @@ def ways(asked: Asked, sort: Sort, limit: int) -> Iterator[Way]:
 def _by_lead(asked: Asked, sort: Sort, limit: int, term: Term, lead: Lead) -> Iterator[Way]:
     rows = term.rows or 0
     if not sort.columns or (lead.order,) == sort.columns:
-        each = _each(asked, lead.index, None)
+        each = _each(asked, lead.index)
         met = min(limit * rows / max(asked.passing, 0.5), rows)
         yield Way(met * each + each, lead.index, each, True, lead, term)
     else:
-        each = _each(asked, lead.index, sort)
-        yield Way(rows * each * 1.2 + each, lead.index, each, False, lead, term)
+        each = _each(asked, lead.index)
+        looked_up = 0 if _has(lead.index, sort) else min(rows, asked.passing) * TABLE_ROW  # only what passed all tests
+        yield Way(rows * each * 1.2 + looked_up + each, lead.index, each, False, lead, term)
 
 
-def _each(asked: Asked, index: str, sorted_by: Sort | None) -> int:
-    """One row's cost on this index; `sorted_by`: its rows are to be sorted afterwards."""
+def _each(asked: Asked, index: str) -> int:
+    """What it costs to test one row met on this index."""
     if any(term.reads_text for term in asked.found):
         return TABLE_ROW + TEXT_TEST
+    return INDEX_ROW if index in _COVERING else TABLE_ROW
+
+
+def _has(index: str, sort: Sort) -> bool:
+    """The index has the columns to sort by, or is one whose rows are looked up in the table anyway."""
     known = FILTERED + (("id",) if index in _WITH_ID else ())
-    needed = sorted_by.columns if sorted_by is not None else ()
-    return INDEX_ROW if index in _COVERING and set(needed) <= set(known) else TABLE_ROW
+    return index not in _COVERING or set(sort.columns) <= set(known)
 
 
 class Found(Struct, frozen=True):
