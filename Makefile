@@ -73,6 +73,10 @@ bench-peers: .tools/bench/.installed ## what TaskDash is measured beside, in an 
 bench: .venv/.dev bench-peers ## speed, each figure as a ratio to its floor in the same run; writes docs/BENCHMARKS.md part by part
 	$(PY) -m bench
 
+bench-compare: .venv/.dev ## REV=<revision>: is the working tree slower than it? a table, and exit 1 when it is (about 4 minutes)
+	@[ -n "$(REV)" ] || { echo "say beside what: make bench-compare REV=<revision>" >&2; exit 2; }
+	$(PY) -m bench.compare "$(REV)"
+
 screenshots: .venv/.dev tools ## take the pictures of the README from the demo, in both languages
 	$(PY) tools/screenshots.py
 
