@@ -121,13 +121,19 @@ def _costs(kept: list[list[tuple[float, float]]], which: int) -> Costs:
 
 async def run(python: Path, folder: Path) -> list[Compared]:
     """What looks slower is measured once more, and only that counts: noise rarely does the same twice."""
-    async with contextlib.AsyncExitStack() as stack:
-        whose = [python, python, Path(sys.executable)]
-        sides = [await stack.enter_async_context(a_side(p, folder / str(n))) for n, p in enumerate(whose)]
+    async with the_sides(python, folder) as sides:
         found = await compared(sides, OPERATIONS)
         if doubtful := [operation for operation, one in found.items() if one.is_slower]:
             found |= await compared(sides, doubtful, ROUNDS + 1)
         return list(found.values())
+
+
+@contextlib.asynccontextmanager
+async def the_sides(python: Path, folder: Path) -> AsyncIterator[list[Side]]:
+    """The revision, the revision again, and ours."""
+    async with contextlib.AsyncExitStack() as stack:
+        whose = [python, python, Path(sys.executable)]
+        yield [await stack.enter_async_context(a_side(p, folder / str(n))) for n, p in enumerate(whose)]
 
 
 @contextlib.contextmanager
