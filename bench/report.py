@@ -34,10 +34,16 @@ def section(name: str, rows: Sequence[Row], charts: Sequence[Chart], measured: s
 
 def measured_at(now: Instant, took_s: float) -> str:
     """When, at which revision and in how long a part was measured."""
-    asked = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    return (
-        f"Measured {to_rfc3339(now)[:10]} at {asked.stdout.strip() or 'an unknown revision'}, in {took_s:.0f} s on {machine()}."
+    return f"Measured {to_rfc3339(now)[:10]} at {_revision()}, in {took_s:.0f} s on {machine()}."
+
+
+def _revision() -> str:
+    """Of the code: the pages that a measurement writes are no change of what is measured."""
+    known, changed = (
+        subprocess.run(["git", *arguments], capture_output=True, text=True, check=False).stdout.strip()
+        for arguments in (("describe", "--always"), ("status", "--porcelain", "--", "src", "bench", "requirements.txt"))
     )
+    return (known or "an unknown revision") + (" with changes" if changed else "")
 
 
 def today() -> Instant:
