@@ -5,7 +5,7 @@ SHELL := bash
 PY := .venv/bin/python
 RUN := .venv/bin
 
-.PHONY: help install demo cluster test check fix faults release-gate browser bench sbom screenshots tools settings-doc requirements
+.PHONY: help install demo cluster test check fix faults release-gate browser bench bench-peers bench-compare sbom screenshots tools settings-doc requirements
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -62,8 +62,20 @@ release-gate: .venv/.dev tools ## all release gates in their whole size (hours);
 browser: .venv/.dev tools ## the screens in a real Chromium
 	$(RUN)/pytest -q tests/browser
 
-bench: .venv/.dev tools ## speed, each figure as a ratio to its floor in the same run; writes docs/BENCHMARKS.md part by part
+.tools/bench/.installed: requirements-bench.txt
+	python3 -m venv .tools/bench
+	.tools/bench/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
+	touch $@
+
+bench-peers: .tools/bench/.installed ## what TaskDash is measured beside, in an environment of its own (.tools/bench)
+	tools/prepare bench
+
+bench: .venv/.dev bench-peers ## speed, each figure as a ratio to its floor in the same run; writes docs/BENCHMARKS.md part by part
 	$(PY) -m bench
+
+bench-compare: .venv/.dev ## REV=<revision>: is the working tree slower than it? a table, and exit 1 when it is (about 4 minutes)
+	@[ -n "$(REV)" ] || { echo "say beside what: make bench-compare REV=<revision>" >&2; exit 2; }
+	$(PY) -m bench.compare "$(REV)"
 
 screenshots: .venv/.dev tools ## take the pictures of the README from the demo, in both languages
 	$(PY) tools/screenshots.py
@@ -77,3 +89,4 @@ settings-doc: install ## write docs/settings.md anew
 requirements: .venv/.dev ## pin the requirements anew (needs uv)
 	uv pip compile -q --generate-hashes --no-emit-index-url --no-header requirements.in -o requirements.txt --python-version 3.11
 	uv pip compile -q --generate-hashes --no-emit-index-url --no-header requirements-dev.in -o requirements-dev.txt --python-version 3.11
+	uv pip compile -q --generate-hashes --no-emit-index-url --no-header requirements-bench.in -o requirements-bench.txt --python-version 3.11

@@ -18,7 +18,10 @@ from bench.harness import Row
 
 SUITES = (
     "nsq",
+    "nsqd",
+    "pings",
     "tcp",
+    "redis",
     "http",
     "collect",
     "liveness",

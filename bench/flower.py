@@ -1,31 +1,23 @@
-"""Beside Flower 2.2 over as many tasks, in the same run: first page, deep page, memory. It has an environment of its own."""
+"""Beside Flower 2.2 over as many tasks, in the same run: first page, deep page, memory."""
 
-import asyncio
 import contextlib
-import subprocess
-import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import aiohttp
 
 from bench.harness import Row, at_least, interleaved
 from bench.http import a_people_server, timed
-from bench.nsq import free_port
+from bench.peers.running import command, running
 from bench.seed import a_store
 from taskdash.store.migrations import runner
+from tests.brokers import free_port
 from tests.faults.load.usage import rss_mib
 
 TASKS, SERVICES, TIMES = 100_000, 10_000, 10
 DEEP = 90_000
-HOME, WANTED = Path(".tools/flower"), "flower==2.2.0"
 
 
 async def run() -> list[Row]:
-    try:
-        await asyncio.to_thread(_install)
-    except subprocess.CalledProcessError as error:
-        return [Row(f"beside {WANTED}", "-", "-", None, "-", None, f"it could not be installed here: {error.stderr[-80:]!r}")]
     path = a_store(TASKS, SERVICES)
     (path.parent / runner.MARKER).touch()
     async with a_flower() as (its_pid, its), a_people_server(path.parent) as (ours, session):
@@ -40,28 +32,15 @@ async def run() -> list[Row]:
     return [*rows, Row(name, f"{our_mib:,.0f} MiB", f"{its_mib:,.0f} MiB", ratio, "≤ 0.5 ×", ratio <= 0.5)]
 
 
-def _install() -> None:
-    if not (HOME / "bin/flower").exists():
-        subprocess.run([sys.executable, "-m", "venv", HOME], check=True, capture_output=True)
-    quiet = ("install", "--quiet", "--disable-pip-version-check", WANTED)
-    subprocess.run([HOME / "bin/pip", *quiet], check=True, capture_output=True)
-
-
 @contextlib.asynccontextmanager
 async def a_flower() -> AsyncIterator[tuple[int, aiohttp.ClientSession]]:
     """Its pid, and a session to it."""
     port = free_port()
-    python = (HOME / "bin/python", "-P", "bench/flower_server.py", str(port), str(TASKS))
-    process = await asyncio.create_subprocess_exec(*python, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    try:
-        line = await asyncio.wait_for(process.stdout.readline(), 120)  # type: ignore[union-attr]
-        if line != b"ready\n":
-            raise RuntimeError("Flower ended before it was ready")
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
-            yield process.pid, session
-    finally:
-        process.terminate()
-        await process.wait()
+    async with (
+        running(*command("flower_server", port, TASKS), says=b"ready") as process,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
+    ):
+        yield process.pid, session
 
 
 def _its_page(start: int) -> str:

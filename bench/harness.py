@@ -43,6 +43,12 @@ def at_most(
     return Row(operation, cost(ours, unit), cost(floor, unit), ratio, f"≤ {goal} ×", ratio <= goal, note)
 
 
+def beside(operation: str, ours: Sequence[float], theirs: Sequence[float], unit: str = "/s", note: str = "") -> Row:
+    """A rate beside a peer's, with no goal set."""
+    ratio = statistics.median(o / t for o, t in zip(ours, theirs, strict=True))
+    return Row(operation, rate(ours, unit), rate(theirs, unit), ratio, "-", None, note)
+
+
 def within(operation: str, value: float, limit: float, unit: str = " ms", note: str = "") -> Row:
     """A figure against an absolute goal."""
     return Row(operation, f"{value:,.1f}{unit}", "-", None, f"≤ {limit:g}{unit}", value <= limit, note)
@@ -67,13 +73,18 @@ def p95(values: Sequence[float]) -> float:
 async def interleaved(
     ours: Callable[[], Awaitable[float]], floor: Callable[[], Awaitable[float]], rounds: int = ROUNDS
 ) -> tuple[list[float], list[float]]:
-    """Each measured `rounds` times, in turns, so that a noisy minute hits both."""
-    a: list[float] = []
-    b: list[float] = []
-    for _ in range(rounds):
-        a.append(await ours())
-        b.append(await floor())
+    """Each measured `rounds` times, in turns."""
+    a, b = await in_turns(ours, floor, rounds=rounds)
     return a, b
+
+
+async def in_turns(*sides: Callable[[], Awaitable[float]], rounds: int = ROUNDS) -> list[list[float]]:
+    """Each of any number measured `rounds` times, in turns, so that a noisy minute hits all."""
+    found: list[list[float]] = [[] for _ in sides]
+    for _ in range(rounds):
+        for side, values in zip(sides, found, strict=True):
+            values.append(await side())
+    return found
 
 
 @asynccontextmanager

@@ -93,7 +93,7 @@ class Twins:
         self._conn = sqlite3.connect(bare, isolation_level=None, cached_statements=512, check_same_thread=False)
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=0", "cache_size=-16384"):
             self._conn.execute(f"PRAGMA {pragma}")
-        Checkpointer(bare).start()
+        Checkpointer(bare).start(lambda: None)
 
     async def rate(self, count: int, act: Callable[[Any], Awaitable[object]]) -> float:
         """So many rows a second, by the bare loop alone."""

@@ -17,8 +17,13 @@ from taskdash.model.instants import Instant, to_rfc3339
 PAGE, NOTES, IMAGES = Path("docs/BENCHMARKS.md"), Path("docs/benchmarks-notes.md"), Path("docs/images")
 HEAD = """# Benchmarks
 
-Written by `make bench`, or part by part on a quiet machine (`python -m bench tcp --write`); every ratio was measured side by
-side in one run, medians of 3 to 5. A part without a date is older than those that have one."""
+Every ratio was measured side by side in one run, medians of 3 to 5. The floor is the least that the same work can cost, or a
+peer where the line says *beside*. A part without a date is older than those that have one. The curves of `growth` show what ten
+times the beats, services, tasks cost, on both databases.
+
+    make bench                                  # all parts on a quiet machine; each is written here as soon as it is measured
+    .venv/bin/python -m bench growth --write    # one part with its curves; without --write it is only printed
+    make bench-compare REV=<revision>           # is the working tree slower than that revision?"""
 
 
 def section(name: str, rows: Sequence[Row], charts: Sequence[Chart], measured: str) -> str:
@@ -29,10 +34,16 @@ def section(name: str, rows: Sequence[Row], charts: Sequence[Chart], measured: s
 
 def measured_at(now: Instant, took_s: float) -> str:
     """When, at which revision and in how long a part was measured."""
-    asked = subprocess.run(["git", "describe", "--always", "--dirty"], capture_output=True, text=True, check=False)
-    return (
-        f"Measured {to_rfc3339(now)[:10]} at {asked.stdout.strip() or 'an unknown revision'}, in {took_s:.0f} s on {machine()}."
+    return f"Measured {to_rfc3339(now)[:10]} at {_revision()}, in {took_s:.0f} s on {machine()}."
+
+
+def _revision() -> str:
+    """Of the code: the pages that a measurement writes are no change of what is measured."""
+    known, changed = (
+        subprocess.run(["git", *arguments], capture_output=True, text=True, check=False).stdout.strip()
+        for arguments in (("describe", "--always"), ("status", "--porcelain", "--", "src", "bench", "requirements.txt"))
     )
+    return (known or "an unknown revision") + (" with changes" if changed else "")
 
 
 def today() -> Instant:

@@ -36,14 +36,16 @@ class Server:
 
 
 @contextlib.asynccontextmanager
-async def a_server(*options: str, data_dir: Path | None = None, first_admin: bool = True) -> AsyncIterator[Server]:
-    """Ready to be used; ended by SIGTERM."""
+async def a_server(
+    *options: str, data_dir: Path | None = None, first_admin: bool = True, python: str = sys.executable
+) -> AsyncIterator[Server]:
+    """Ready to be used; ended by SIGTERM. `python`: of the environment that TaskDash is installed in."""
     clock = SystemClock()
     began = clock.now()
     cluster = any(option.startswith(("--nsqd", "--lookupd")) for option in options)
     names = ("http", "tcp") if cluster else ("http", "tcp", "nsq-listen", "nsq-http-listen")
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
+        python,
         "-m",
         "taskdash.cli",
         "serve",

@@ -9,7 +9,7 @@ import pytest
 from tools.sbom import bill, pinned
 
 MOST_DIRECT, MOST_IN_ALL = 25, 60
-FILES = ("requirements.txt", "requirements-dev.txt")
+FILES = ("requirements.txt", "requirements-dev.txt", "requirements-bench.txt")
 
 
 @pytest.mark.parametrize("name", FILES)

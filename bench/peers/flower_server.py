@@ -1,4 +1,4 @@
-"""Flower over 100,000 tasks, run by the Python of its own environment: `flower_server.py PORT TASKS`. Prints `ready`.
+"""Flower over many tasks: `flower_server.py PORT TASKS`. Prints `ready`.
 
 Its state is fed by the same calls that its event receiver makes; the broker is one in memory, with no worker behind it.
 """
