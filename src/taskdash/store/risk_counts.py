@@ -27,7 +27,9 @@ def at_risk_and_stale(conn: Connection, wanted: Filters, now: Instant) -> tuple[
     if not found or ill.rows > min(MOST, 4 * fewest):
         return None
     tests = [is_listed(wanted), *(term.where for term in found)]
-    at_risk, stale = _on_ill_services(conn, tests, [failed, *others], ill, now)
+    beside_liveness = [is_listed(wanted), *(term.where for term in found if term.name != "liveness")]  # that is in `ill`
+    at_risk, blind = _on_ill_services(conn, beside_liveness, [failed, *others], ill, now)
+    stale = blind + _drifting(conn, tests, now)
     at_risk += _failed(conn, wanted, now)
     for index, part in enumerate(others):
         if at_risk <= CAP:
@@ -44,11 +46,19 @@ def _failed(conn: Connection, wanted: Filters, now: Instant) -> int:
 def _on_ill_services(
     conn: Connection, tests: Sequence[Row], others: Sequence[Part], ill: Part, now: Instant
 ) -> tuple[int, int]:
-    """Those at risk by their service alone, and all that are stale."""
-    blind = c.service_id.in_(select(s.id).where(is_blind(now)))
+    """Those at risk by their service alone, and those of which it cannot tell."""
     is_only_ill = not_(or_(*(part.where for part in others)))
-    columns: list[Any] = [func.count(case((is_only_ill, 1))), func.count(case((blind, 1)))]
+    columns: list[Any] = [func.count(case((is_only_ill, 1))), func.count(case((_is_on_blind(now), 1)))]
     query: Select[Any] = select(*columns).where(ill.where, *tests)
-    at_risk, stale = conn.execute(by_index(query, ill.index)).one()
-    drifting = by_index(select(c.pk).where(and_(IS_ADRIFT, not_(blind)), *tests), "tasks_adrift")
-    return at_risk, stale + number(conn, drifting, CAP + 1)
+    at_risk, blind = conn.execute(by_index(query, ill.index)).one()
+    return at_risk, blind
+
+
+def _drifting(conn: Connection, tests: Sequence[Row], now: Instant) -> int:
+    """Those that are stale by their own connection alone."""
+    drifting = select(c.pk).where(and_(IS_ADRIFT, not_(_is_on_blind(now))), *tests)
+    return number(conn, by_index(drifting, "tasks_adrift"), CAP + 1)
+
+
+def _is_on_blind(now: Instant) -> Row:
+    return c.service_id.in_(select(s.id).where(is_blind(now)))

@@ -196,14 +196,18 @@ def _is_at_risk_anyway(wanted: Filters) -> bool:
 
 
 def _liveness(conn: Connection, wanted: tuple[str, ...]) -> Term:
-    states = [state for state in wanted if state != NONE]
+    states = _states(wanted)
     inside = _in_states(states)
     if NONE in wanted:
-        return Term(or_(inside, c.service_id == ""))
+        return Term(or_(inside, c.service_id == ""), name="liveness")
     lead = Lead("tasks_service", c.service_id.in_(select(s.id).where(s.state.in_(states))))
     rows = _tasks_of(conn, states)
     is_rare = 2 * rows < counters.total(conn)  # else the services alone are more than the rows that a walk meets
-    return Term(inside, rows, (lead,) if is_rare else ())
+    return Term(inside, rows, (lead,) if is_rare else (), name="liveness")
+
+
+def _states(liveness: Sequence[str]) -> list[str]:
+    return [state for state in liveness if state != NONE]
 
 
 def _in_states(states: list[str]) -> Row:
@@ -281,13 +285,18 @@ def risk_parts(conn: Connection, wanted: Filters, now: Instant) -> list[Part]:
         Part(SHOULD_RUN, "tasks_should_run", _counted(conn, _COUNT_SHOULD_RUN)),
         Part(IS_ADRIFT, "tasks_adrift", _counted(conn, _COUNT_ADRIFT)),
         *held,
-        on_ill_services(conn, now),
+        on_ill_services(conn, now, wanted.liveness),
     ]
 
 
-def on_ill_services(conn: Connection, now: Instant) -> Part:
-    """Tasks that their service alone puts at risk."""
-    return _service_part(conn, or_(s.state.in_(sorted(ILL | BLIND)), s.fresh_until < now))
+def on_ill_services(conn: Connection, now: Instant, liveness: Sequence[str] = ()) -> Part:
+    """Tasks that their service alone puts at risk; of a list of some states only, only such services are looked at."""
+    ill, old = ILL | BLIND, s.fresh_until < now
+    if not liveness:
+        return _service_part(conn, or_(s.state.in_(sorted(ill)), old))
+    some = sorted(ill & {*liveness})
+    old = and_(old, s.state.not_in(beside(_states(liveness))))  # not by name: nearly all services are up, and few are old
+    return _service_part(conn, or_(s.state.in_(some), old) if some else old)
 
 
 def _either(parts: list[Part], wanted: bool) -> Term:
