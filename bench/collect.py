@@ -27,7 +27,7 @@ async def cpu_us(once: Callable[[], Awaitable[object]]) -> float:
 
 async def run() -> list[Row]:
     rows: list[Row] = []
-    async with a_process("-m", "bench.task_service") as (_child, port), aiohttp.ClientSession() as bare:
+    async with a_process("bench.task_service") as (_child, port), aiohttp.ClientSession() as bare:
         fetcher = Fetcher(Guard(list, lambda: True), SystemClock(), Bounds())
         for name, path, goal in (
             ("304", "same", 1.3),

@@ -5,12 +5,13 @@ import os
 import platform
 import statistics
 import subprocess
-import sys
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from msgspec import Struct
+
+from bench import profiled
 
 ROUNDS = 5
 
@@ -88,10 +89,10 @@ async def in_turns(*sides: Callable[[], Awaitable[float]], rounds: int = ROUNDS)
 
 
 @asynccontextmanager
-async def a_process(*arguments: str, env: dict[str, str] | None = None) -> Any:
+async def a_process(module: str, *arguments: str, env: dict[str, str] | None = None) -> Any:
     """A Python child that prints one line when it is ready; ended by SIGTERM. Yields (process, that line)."""
     child = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, stdout=subprocess.PIPE, env={**os.environ, **(env or {})}
+        *profiled.command(module), *arguments, stdout=subprocess.PIPE, env={**os.environ, **(env or {})}
     )
     try:
         line = await asyncio.wait_for(child.stdout.readline(), 60)  # type: ignore[union-attr]

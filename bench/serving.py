@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import aiohttp
 
+from bench import profiled
 from taskdash.clock import SystemClock
 from taskdash.model.instants import in_seconds
 
@@ -45,9 +45,7 @@ async def a_server(
     cluster = any(option.startswith(("--nsqd", "--lookupd")) for option in options)
     names = ("http", "tcp") if cluster else ("http", "tcp", "nsq-listen", "nsq-http-listen")
     process = await asyncio.create_subprocess_exec(
-        python,
-        "-m",
-        "taskdash.cli",
+        *profiled.command("taskdash.cli", python),
         "serve",
         f"--data-dir={data_dir or Path(tempfile.mkdtemp()) / 'data'}",
         *(f"--{name}=127.0.0.1:0" for name in names),

@@ -119,7 +119,7 @@ class Sink(asyncio.Protocol):
 async def plain_cpu_us() -> float:
     """Microseconds of CPU of a server that writes the same bytes to as many sockets and does nothing else."""
     loop, sinks = asyncio.get_running_loop(), Sinks()
-    async with a_process("-m", "bench.plain_sockets") as (child, port):
+    async with a_process("bench.plain_sockets") as (child, port):
         opened = [(await loop.create_connection(lambda: Sink(sinks), "127.0.0.1", int(port)))[0] for _ in range(LISTENERS)]
         await sinks.have(LISTENERS * len(GREETING))
         spent = cpu_s(child.pid)

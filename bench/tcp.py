@@ -86,8 +86,8 @@ async def run() -> list[Row]:
     rows: list[Row] = []
     finds = [framed("Find", {"id": f"t{random.randrange(STORED)}"}) for _ in range(FINDS)]
     async with (
-        a_process("-m", "bench.tcp_server", "store") as (_a, ours),
-        a_process("-m", "bench.tcp_server", "dict") as (_b, floor),
+        a_process("bench.tcp_server", "store") as (_a, ours),
+        a_process("bench.tcp_server", "dict") as (_b, floor),
     ):
         for connections, depth in ((1, 1), (64, 1), (256, 1), (1, 16), (64, 16), (256, 16)):
             few = finds[: FINDS // 4] if (connections, depth) == (1, 1) else finds * (4 if depth > 1 else 1)

@@ -7,6 +7,7 @@ sentence.
 
 import asyncio
 import contextlib
+import gc
 import os
 import secrets
 import signal
@@ -247,6 +248,7 @@ class App:
         await self._note_start()
         await self._first_admin()  # once the start can no longer be refused: its password is told once
         self._web.addresses.update({name: _shown(*where) for name, where in self._addresses.items()})
+        _keep_for_ever()
         self._say_ready()
 
     async def _listen(self, name: str, address: Address, listen: Callable[[str, int], Awaitable[tuple[str, int]]]) -> None:
@@ -319,6 +321,12 @@ class App:
     def _on_death(self, error: BaseException) -> None:
         if not self._died.done():
             self._died.set_result(error)
+
+
+def _keep_for_ever() -> None:
+    """What the start made lives as long as the process: to look for garbage among it again and again is a tenth of a beat."""
+    gc.collect()
+    gc.freeze()
 
 
 def _why(task: "asyncio.Future[Any]") -> str:

@@ -169,11 +169,23 @@ def test_R146_the_public_routes_are_these() -> None:
     assert all(not path.startswith("/api/v1/") for path in public - {"/api/v1/login", "/api/v1/openapi.json"})
 
 
-@pytest.mark.parametrize("opt", [{}, {"action": ""}, {"action": "everything"}])
-async def test_R146_a_route_without_a_known_action_fails_the_start(
-    site: Site, monkeypatch: pytest.MonkeyPatch, opt: dict[str, str]
+async def _nothing(_request: object) -> None:
+    return None
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        {"opt": {}},
+        {"opt": {"action": ""}},
+        {"opt": {"action": "everything"}},
+        {"opt": {"action": "see"}, "before_request": _nothing},
+    ],
+)
+async def test_R146_a_route_without_a_known_action_or_past_admit_fails_the_start(
+    site: Site, monkeypatch: pytest.MonkeyPatch, declared: dict[str, Any]
 ) -> None:
-    @get("/api/v1/forgotten", opt=opt)
+    @get("/api/v1/forgotten", **declared)
     async def forgotten() -> str:
         return ""
 

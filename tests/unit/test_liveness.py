@@ -1,10 +1,12 @@
 """Beats, goodbyes, registrations, pauses and the archive (rules.liveness, rules.transitions, rules.deadlines)."""
 
+from typing import get_args
+
 import pytest
 from msgspec import structs
 
 from taskdash.model.instants import Instant, seconds
-from taskdash.model.records import SYSTEM, Actor, NewEvent, Service
+from taskdash.model.records import SYSTEM, Actor, NewEvent, Service, State
 from taskdash.rules import liveness
 from taskdash.rules.deadlines import Limits, Pulse, is_fresh, slack_s
 from taskdash.rules.liveness import beat, goodbye, next_deadlines, pause, plain_beat, registered, resume
@@ -119,10 +121,28 @@ def test_a_plain_beat_moves_what_the_whole_rule_moves() -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"state": "late"}, {"flapping": True}, {"archived_at": NOW}, {"left_at": after(10)}, {"registered_at": after(20)}],
+    [{"state": "late"}, {"flapping": True}, {"archived_at": NOW}, {"last_beat_at": after(10)}],
 )
 def test_whatever_is_not_plain_takes_the_whole_rule(fields: dict[str, object]) -> None:
     assert plain_beat(a_service(**fields), after(10), after(11), "nsq") is None
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"left_at": after(90)},
+        {"registered_at": after(90)},
+        {"flapping": True, "due_at": after(99)},
+        {"archived_at": after(80), "due_at": None},
+        {"interval_s": 0.0, "collect_interval_s": 15.0},
+        *({"state": state, "beat_bits": 0b101} for state in get_args(State)),
+    ],
+)
+def test_a_beat_too_old_to_count_moves_what_the_whole_rule_moves(fields: dict[str, object]) -> None:
+    service = a_service(**fields)
+    columns = structs.asdict(plain_beat(service, after(60), after(120), "http"))
+    assert (structs.replace(service, **columns), []) == beat(service, after(60), after(120), "http")
 
 
 def test_a_service_of_which_no_beats_are_expected_may_beat_all_the_same() -> None:

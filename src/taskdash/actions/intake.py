@@ -139,7 +139,11 @@ class Batch:
                 continue
             if moved:
                 pulse = structs.replace(
-                    pulse, last_beat_at=moved.last_beat_at, beat_bits=moved.beat_bits, beat_known=moved.beat_known
+                    pulse,
+                    last_beat_at=moved.last_beat_at,
+                    due_at=moved.due_at,
+                    beat_bits=moved.beat_bits,
+                    beat_known=moved.beat_known,
                 )
             moved = liveness.plain_beat(pulse, at, self._now, source, self._limits)
             if moved is None:

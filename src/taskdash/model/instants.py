@@ -11,6 +11,7 @@ Instant = int
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (to be written: a zone costs a third more, and a page holds 150 instants)
 LATEST = 9_223_372_036 * SECOND
 """2262-04-11T23:47:16Z: an Instant has 64 bits."""
 EARLIEST = -LATEST
@@ -46,8 +47,7 @@ def from_datetime(moment: datetime) -> Instant:
 
 def to_rfc3339(at: Instant) -> str:
     """`2026-01-02T03:04:05.678Z`."""
-    text = to_datetime(at).isoformat(timespec="milliseconds")
-    return text.removesuffix("+00:00") + "Z"
+    return (_NAIVE_EPOCH + timedelta(microseconds=at // 1_000)).isoformat(timespec="milliseconds") + "Z"
 
 
 def to_rfc3339_or_none(at: Instant | None) -> str | None:

@@ -43,7 +43,7 @@ class Deadlines(Struct, frozen=True):
 
 
 class Pulse(Struct, frozen=True):
-    """The columns of a service that a beat in time reads, in the order in which the hot path loads them."""
+    """The columns of a service that a plain beat reads, in the order in which the hot path loads them."""
 
     pk: int
     id: str
@@ -53,6 +53,7 @@ class Pulse(Struct, frozen=True):
     last_beat_at: Instant | None
     left_at: Instant | None
     judge_from: Instant
+    due_at: Instant | None
     state: State
     flapping: bool
     archived_at: Instant | None

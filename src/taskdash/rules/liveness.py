@@ -59,25 +59,28 @@ class UrlAnswer(Struct, frozen=True):
 
 
 class BeatColumns(Struct, frozen=True):
-    """All that a plain beat changes, by column name."""
+    """All that a plain beat changes, by column name; `due_at` stays what it was when the beat is too old to count."""
 
     last_beat_at: Instant
-    due_at: Instant
+    due_at: Instant | None
     beat_bits: int
     beat_known: int
     source: str
 
 
 def plain_beat(service: Timed, at: Instant, now: Instant, source: str, limits: Limits = _DEFAULTS) -> BeatColumns | None:
-    """What the beat of a living service changes that arrives in time: these columns, and there is no event. Else None."""
+    """What a beat changes that tells no news of a state: in time of a living service, or too old and only remembered. These
+    columns, and there is no event. Else None."""
     at = min(at, now)
-    patience = late_after(service, limits)
-    if service.state != "up" or service.flapping or service.archived_at is not None:
+    if at <= (service.last_beat_at or 0):
         return None
-    if not is_news(service, at) or now > at + patience:
-        return None
-    bits, known = beat_strip.shifted(service, at, seen=True)
-    return BeatColumns(at, max(at, service.judge_from) + patience, bits, known, source)
+    due_at, patience = service.due_at, late_after(service, limits)
+    if is_news(service, at) and now <= at + patience:
+        if service.state != "up" or service.flapping or service.archived_at is not None:
+            return None
+        due_at = max(at, service.judge_from) + patience
+    bits, known = beat_strip.shifted(service, at, seen=service.state != "unknown")
+    return BeatColumns(at, due_at, bits, known, source)
 
 
 def beat(service: Service, at: Instant, now: Instant, source: str, limits: Limits = _DEFAULTS) -> Outcome:

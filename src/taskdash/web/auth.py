@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 from litestar import Request
 from litestar.connection import ASGIConnection
 from litestar.datastructures import Cookie
-from litestar.handlers import BaseRouteHandler
 from msgspec import Struct, structs
 from sqlalchemy import Connection
 
@@ -164,21 +163,20 @@ async def _believed(web: Web, connection: AnyConnection) -> Identity | None:
     return await identities.of(web, forms.digest(cookie), is_token=False) if cookie else None
 
 
-async def admit(connection: AnyConnection, handler: BaseRouteHandler) -> None:
+async def admit(request: Request[Any, Any, Any]) -> None:
     """Refuse what the caller may not do at all. Raises Unauthorized or Forbidden."""
-    action = handler.opt["action"]
+    action = request.route_handler.opt["action"]
     if action == PUBLIC:
         return
-    web: Web = connection.app.state.web
-    identity = await identify(web, connection)
+    web: Web = request.app.state.web
+    identity = await identify(web, request)
     if identity is None:
         raise Unauthorized("sign in, or send a token that is not expired or revoked")
-    connection.scope["state"]["identity"] = identity
-    request = cast("Request[Any, Any, Any]", connection)
-    if identity.session and connection.scope.get("method") not in SAFE:
+    request.scope["state"]["identity"] = identity
+    if identity.session and request.method not in SAFE:
         await check_unsafe(request, identity.session.csrf_token)
     if refusal := roles.refusal(identity.actor, action):
-        await _seen(web, identity.actor, connection.path_params)
+        await _seen(web, identity.actor, request.path_params)
         raise Forbidden(refusal)
 
 
@@ -212,13 +210,13 @@ def is_same_origin(request: AnyConnection) -> bool:
 
     A form of ours has the Origin `null`, because our pages send no referrer; then Sec-Fetch-Site alone decides.
     """
-    site = request.headers.get("sec-fetch-site")
+    headers = request.headers
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None and site not in {"same-origin", "none"}:
         return False
-    origin = request.headers.get("origin")
     if origin == "null" and site is not None:
         return True
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host", "")
+    return origin is None or urlsplit(origin).netloc == headers.get("host", "")
 
 
 def identity_of(request: Request[Any, Any, Any]) -> Identity:

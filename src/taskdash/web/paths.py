@@ -39,6 +39,8 @@ def escaped(raw_path: bytes) -> str | None:
     if not raw.startswith(b"/") or b"//" in raw:
         return None
     try:
+        if b"%" not in raw:
+            return raw.decode("utf-8")
         return "/".join(_escaped(segment) for segment in raw.split(b"/"))
     except UnicodeDecodeError:
         return None
