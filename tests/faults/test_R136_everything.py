@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,9 +16,10 @@ from msgspec import structs
 from taskdash.store.check import check
 from taskdash.store.places import File
 from tests.faults.hour import checks
-from tests.faults.hour.alone import Alone, Used, hears_all, scale, used
+from tests.faults.hour.alone import Alone, hears_all, scale
 from tests.faults.hour.faults import go_wrong
 from tests.faults.hour.programs import VICTIM
+from tests.faults.load.usage import Used, used
 from tests.faults.test_hour import all_findings, loaded, summary, told, watched
 from tests.support import eventually
 from tools.cluster.programs import Instance
@@ -53,7 +54,7 @@ async def at_the_start(server: Instance) -> Used:
     await server.end()
     await server.start()
     await eventually(lambda: hears_all(server), 60)
-    return await used(server)
+    return await used(server.url(), server.pid)
 
 
 def are_alike(one: Used, other: Used) -> bool:
@@ -64,15 +65,17 @@ async def in_the_end(server: Instance, before: Used) -> Used:
     """Once it is as before, or after a minute in which it was not."""
 
     async def is_back() -> bool:
-        return are_alike(before, await used(server))
+        return are_alike(before, await used(server.url(), server.pid))
 
     with contextlib.suppress(AssertionError):
         await eventually(is_back, 60)
-    return await used(server)
+    return await used(server.url(), server.pid)
 
 
 @pytest.mark.timeout(5_400)
-async def test_R136_when_everything_goes_wrong_the_end_is_what_was_told_and_nothing_is_left_behind(folder: Path) -> None:
+async def test_R136_when_everything_goes_wrong_the_end_is_what_was_told_and_nothing_is_left_behind(
+    folder: Path, record_property: Callable[[str, object], None]
+) -> None:
     stage = Alone(folder, scale(), SEED)
     async with stage.running():
         await stage.set_up()
@@ -87,6 +90,7 @@ async def test_R136_when_everything_goes_wrong_the_end_is_what_was_told_and_noth
                 await eventually(lambda: stage.machine.states()[VICTIM] == "down", 60 + 4 * stage.scale.interval_s)
             stored = await what_is_stored(stage)
         told(summary(stage, stored))
+        record_property("tries", summary(stage, stored))
         assert stage.programs.longest_gap_s < 2.5 * stage.scale.interval_s, "the load itself did not beat in time"
         findings = all_findings(stage, stored)
         told("\n".join(findings))

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import aiohttp
 from aiohttp import web
-from msgspec import Struct, structs
+from msgspec import structs
 
 from tests.brokers import HOST
 from tests.faults.disk import Disk
@@ -29,7 +29,6 @@ from tests.faults.hour.scale import EVERY_CHANGE, LONG, Scale
 from tests.faults.hour.stage import Stage
 from tests.faults.hour.writers import Writer
 from tests.faults.load.crowd import crowd
-from tests.faults.load.usage import usage
 from tools.cluster.cluster import HTTP, LOOKUPD, TCP, Cluster, create_topics
 from tools.cluster.programs import TOPICS, Between, Instance, Lookupd, Nsqd, free_port
 
@@ -218,25 +217,8 @@ def _act(do: object, *arguments: object) -> Act:
     return act
 
 
-class Used(Struct, frozen=True):
-    """What a server uses when nobody is there."""
-
-    descriptors: int
-    threads: int
-    tasks: int
-
-
 async def hears_all(server: Instance) -> bool:
     """Ready, and both nsqd are heard."""
     async with aiohttp.ClientSession(trust_env=False) as session, session.get(f"{server.url()}/readyz") as answer:
         parts = (await answer.json())["parts"]
     return all(part["ok"] for part in parts) and sum(part["name"].startswith("input nsqd") for part in parts) == 2
-
-
-async def used(server: Instance) -> Used:
-    """Now; the tasks as /metrics tells them."""
-    async with aiohttp.ClientSession(trust_env=False) as session, session.get(f"{server.url()}/metrics") as answer:
-        lines = (await answer.text()).splitlines()
-    tasks = next(float(line.split()[1]) for line in lines if line.startswith("taskdash_tasks "))
-    found = usage(server.pid)
-    return Used(found.descriptors, found.threads, int(tasks))
