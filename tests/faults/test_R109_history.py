@@ -25,6 +25,7 @@ IS_LONG = bool(os.environ.get("LONG_FAULTS"))
 MANY = int(os.environ.get("EVENTS", "2000000")) if IS_LONG else 50_000
 KINDS = ["task.changed"] * 12 + ["service.state"] * 4 + ["task.claimed", "task.released", "incident.opened", "user.added"]
 KEPT = ("task.claimed", "task.released", "user.added")
+EVERY_S = 100
 MOST_STEPS = 40_000
 """Of SQLite's machine, for one question: a row of a page takes about thirty, 50,000 rows that are passed by 150,000."""
 TEN_TIMES_S = 0.5
@@ -33,7 +34,7 @@ _KIND = f"CASE i - i / {len(KINDS)} * {len(KINDS)} {' '.join(f'WHEN {n} THEN {ki
 FILL = (
     f"INSERT INTO events (at, kind, subject_type, subject_id, actor_type, actor_id, channel, before, after, evidence) "
     f"WITH RECURSIVE n(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < {MANY}) "
-    f"SELECT {NOW} - ({MANY} - i) * 1000000000, {_KIND}, 'task', 't' || (i - i / 997 * 997), 'user', 'ada', 'api', "
+    f"SELECT {NOW} - ({MANY} - i) * {seconds(EVERY_S)}, {_KIND}, 'task', 't' || (i - i / 997 * 997), 'user', 'ada', 'api', "
     '\'{"status":"running"}\', \'{"status":"failed"}\', \'its source says so\' FROM n'
 )
 QUESTIONS: dict[str, Callable[[Connection], Any]] = {
@@ -48,6 +49,8 @@ QUESTIONS: dict[str, Callable[[Connection], Any]] = {
     "of few kinds": lambda conn: events.page(conn, kind="incident.*", after_seq=10),
     "of a subject": lambda conn: events.page(conn, subject=("task", "t7")),
     "of a subject and a kind": lambda conn: events.page(conn, subject=("task", "t7"), kind="task.claimed", limit=2),
+    "of a kind, since today": lambda conn: events.page(conn, since=NOW - seconds(86_400), kind="user.added"),
+    "since now": lambda conn: events.page(conn, since=NOW + 1),
     "a stream that resumes": lambda conn: events.after(conn, MANY // 2, 200),
 }
 
@@ -115,7 +118,7 @@ async def test_a_page_of_kinds_is_what_its_kinds_hold(filled: Place) -> None:
 
 
 async def test_R109_retention_takes_what_is_old_and_no_binding_and_looks_at_nothing_twice(filled: Place) -> None:
-    before = NOW - seconds(MANY // 2)
+    before = NOW - seconds(MANY // 2 * EVERY_S)
     async with running(filled) as db:
         went = 0
         while some := await db.write(lambda conn: events.purge(conn, before)):
@@ -176,3 +179,17 @@ async def test_R109_pages_and_a_stream_of_a_long_history_come_as_those_of_a_shor
         waits["/stream"] = min([await resumed_s(http, MANY // 2) for _ in range(3)])
     print(f"{MANY} events: " + ", ".join(f"{path} {waited * 1e3:.0f} ms" for path, waited in waits.items()))  # noqa: T201
     assert not IS_LONG or max(waits.values()) < TEN_TIMES_S
+
+
+async def test_what_is_asked_for_since_then_is_all_that_is_dated_since_then(filled: Place) -> None:
+    """Also beside much that is dated back, by less than a day."""
+    ago = [80_000] * 2_000 + [5]
+    new = [events.NewEvent(at=NOW - seconds(s), kind="task.late", subject_type="task", subject_id="1") for s in ago]
+    async with running(filled) as db:
+        await db.write(lambda conn: events.append(conn, new))
+        for count, late in ((0, 1), (799, 1), (801, 2_001), (20_000, 2_001)):
+            since = NOW - seconds(count * EVERY_S + 5)
+            found = await db.read(lambda conn, since=since: events.page(conn, since=since, limit=MANY))
+            told = [KINDS[i % len(KINDS)] for i in range(MANY, MANY - count - 1, -1)]
+            assert [each.kind for each in found] == ["task.late"] * late + told
+            assert all(each.at >= since for each in found)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, not_, or_, select, true
 
-from taskdash.model.instants import Instant
+from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Event, NewEvent
 from taskdash.store.elements import contains, upsert
 from taskdash.store.rows import Shape
@@ -17,6 +17,7 @@ _NEW = Shape(NewEvent, events, json=("before", "after"))
 _APPENDED = "events were appended"
 _KEPT_FROM, _PURGED_TO = "events_kept_from", "events_purged_to"
 _LAST = "\uffff"
+_NEAR, _SOME, _BACK_AT_MOST = 1_000, 50, seconds(86_400)
 EVIDENCE_WITHIN = 100_000
 """Evidence is sought in so many of the newest events, which takes 26 ms of a core when a million hold nothing of it. No index
 holds their sentences, for it would slow every change down."""
@@ -80,11 +81,29 @@ def page(
         if before_seq is not None:
             query = query.where(events.c.seq < before_seq)
         query = query.order_by(events.c.seq.desc())
+    if since is not None and not subject:
+        query = query.where(events.c.seq > _floor(conn, since))
     query = query.limit(limit)
     if not kind.endswith("*") or subject or evidence:
         return SHAPE.records(conn, query.where(_is_of(kind)))
     found = [event for one in _kinds(conn, kind[:-1]) for event in SHAPE.records(conn, query.where(events.c.kind == one))]
     return sorted(found, key=attrgetter("seq"), reverse=after_seq is None)[:limit]
+
+
+def _floor(conn: Connection, since: Instant) -> int:
+    """A seq up to which nothing is dated `since` or later: the rest of a long history need not be read.
+
+    No index holds `at`, but it follows seq. What was written before an event is dated before it, or at most a day after it: an
+    event is dated further back only by who was down meanwhile, and wrote nothing, or by one whose clock is wrong among many.
+    """
+    low, high = bounds(conn)
+    low -= 1
+    while high - low > _NEAR:
+        middle = (low + high) // 2
+        some = select(events.c.at).where(events.c.seq > middle).order_by(events.c.seq).limit(_SOME).subquery()
+        is_before = conn.execute(select(func.max(some.c.at))).scalar_one() < since - _BACK_AT_MOST
+        low, high = (middle, high) if is_before else (low, middle)
+    return low
 
 
 def _is_of(kind: str) -> ColumnElement[bool]:
