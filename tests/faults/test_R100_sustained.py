@@ -1,6 +1,6 @@
 """R100, R14: under a load that stays the same, memory, descriptors, threads and tasks stay the same.
 
-25 s of a small load; LONG_FAULTS=1: an hour of 1,000 beats a second, 100,000 tasks and 50 listeners (SOAK: so many seconds).
+20 s of a small load; LONG_FAULTS=1: an hour of 1,000 beats a second, 100,000 tasks and 50 listeners (SOAK: so many seconds).
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from tests.faults.test_R20_kill import a_token
 from tests.serving import Serving, serving
 
 IS_LONG = bool(os.environ.get("LONG_FAULTS"))
-SMALL = Sustained(services=200, interval_s=1.0, tasks=500, listeners=8, length_s=24.0)
+SMALL = Sustained(services=200, interval_s=1.0, tasks=500, listeners=8, length_s=20.0)
 LONG = Sustained(services=10_000, interval_s=10.0, tasks=100_000, listeners=50, length_s=float(os.environ.get("SOAK", "3600")))
 SAMPLES = 48
 MORE = 3

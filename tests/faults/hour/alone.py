@@ -32,7 +32,7 @@ from tests.faults.load.crowd import crowd
 from tools.cluster.cluster import HTTP, LOOKUPD, TCP, Cluster, create_topics
 from tools.cluster.programs import TOPICS, Between, Instance, Lookupd, Nsqd, free_port
 
-SMALL = structs.replace(EVERY_CHANGE, services=60, tasks=600, users=6, watchers=3, hold_s=(0.4, 1.2), calm_s=0.1)
+SMALL = structs.replace(EVERY_CHANGE, services=60, tasks=600, users=6, watchers=3, hold_s=(0.3, 0.9), calm_s=0.1)
 CROWD = 300
 NONSENSE = (b'{"id": 5}', b'{"id": "\xff"}', b"[" * 2_000, b'{"id": "a", "name": null}', b'{"id": "a"', b"\0" * 500, b"null")
 
