@@ -37,7 +37,7 @@ SECONDS = 600
 LONG = "x" * 8_000
 BOUND = (64 + 2) * MIB
 SLOW_QUERY = (
-    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40000) SELECT count(*) FROM n, store_facts"
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000) SELECT count(*) FROM n, store_facts"
 )
 
 

@@ -24,7 +24,7 @@ ALARM_BYTES = 256 * 1024 * 1024
 _LOOK_EVERY_S = 0.25
 _PATIENCE_MS = 100
 """So long the writer waits for those who read of the log: a list takes less."""
-_AGAIN_AFTER_S = 2.0
+_AGAIN_AFTER_S = 1.0
 """So long it does not wait again when that was not enough."""
 
 
@@ -74,7 +74,7 @@ class Checkpointer:
         if size_of(self._wal) < LONG_BYTES or monotonic() < self._not_before:
             return
         with contextlib.suppress(DBAPIError):  # as in `_copy`
-            if not sqlite.checkpoint_whole(conn, _PATIENCE_MS):
+            if sqlite.checkpoint_whole(conn, _PATIENCE_MS):
                 self._not_before = monotonic() + _AGAIN_AFTER_S
 
     def _run(self) -> None:

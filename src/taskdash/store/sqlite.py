@@ -150,14 +150,14 @@ def checkpoint(conn: Connection) -> bool:
 
 
 def checkpoint_whole(conn: Connection, patience_ms: int = BUSY_TIMEOUT_MS) -> bool:
-    """Copy all of the WAL into the database and empty it, if within `patience_ms` nobody writes and nobody reads of the WAL.
-    Two connections that close at once may both leave this undone."""
+    """Copy all of the WAL into the database and empty it, if within `patience_ms` nobody writes and nobody reads of the WAL;
+    True when somebody did. While another connection copies nothing is done, nor when two close at once."""
     conn.exec_driver_sql(f"PRAGMA busy_timeout={patience_ms}")
     try:
-        busy, _pages, _done = conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+        busy, pages, _done = conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
     finally:
         conn.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-    return not busy
+    return bool(busy and pages >= 0)
 
 
 def limit_query(conn: Connection, limit_s: float | None) -> None:

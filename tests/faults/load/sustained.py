@@ -88,11 +88,13 @@ class Load:
 
     async def _ask(self, what: str, numbers: Sequence[int], value: int = 0) -> None:
         reader, writer = await asyncio.open_connection(*self._server.addresses["tcp"])
-        writer.writelines(_packs(what, numbers, value))
-        for _ in numbers:
-            assert json.loads(await reader.readline())["Body"]["errid"] == 0
-        writer.close()
-        await writer.wait_closed()
+        try:
+            writer.writelines(_packs(what, numbers, value))
+            for _ in numbers:
+                assert json.loads(await reader.readline())["Body"]["errid"] == 0
+        finally:
+            writer.close()
+            await writer.wait_closed()
 
     async def _lists(self) -> None:
         while True:
