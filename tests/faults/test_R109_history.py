@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from sqlalchemy import Connection, event
 
@@ -17,8 +18,8 @@ from taskdash.model.instants import seconds
 from taskdash.store import events
 from taskdash.store.places import Place, Server
 from tests.journeys.api import call
-from tests.journeys.http import Site, a_site
 from tests.journeys.test_api_events import listen, take
+from tests.serving import serving
 from tests.support import NOW, a_place, running
 
 IS_LONG = bool(os.environ.get("LONG_FAULTS"))
@@ -146,7 +147,7 @@ async def test_R109_one_event_with_a_date_that_is_wrong_does_not_keep_the_others
         assert [each.at for each in await db.read(lambda conn: events.after(conn, 0))] == [NOW * 2, NOW]
 
 
-async def waited_s(site: Site, http: Any, path: str) -> float:
+async def waited_s(http: aiohttp.ClientSession, path: str) -> float:
     """For a page; the best of five, as the figure is of the store and not of what else runs here."""
     loop, waits = asyncio.get_running_loop(), []
     for _ in range(5):
@@ -157,7 +158,7 @@ async def waited_s(site: Site, http: Any, path: str) -> float:
     return min(waits)
 
 
-async def resumed_s(http: Any, after: int) -> float:
+async def resumed_s(http: aiohttp.ClientSession, after: int) -> float:
     """Until a stream has told a hundred events of what was missed."""
     loop = asyncio.get_running_loop()
     began = loop.time()
@@ -170,13 +171,13 @@ async def resumed_s(http: Any, after: int) -> float:
 
 
 async def test_R109_pages_and_a_stream_of_a_long_history_come_as_those_of_a_short_one(tmp_path: Path) -> None:
-    place = a_place(tmp_path)
-    await asyncio.to_thread(fill, place)
-    async with a_site(tmp_path) as site:
-        http = (await site.person("ada", "admin")).http
-        paths = ["/events", f"/events?after={MANY // 2}", "/events?kind=task.*", "/events?subject=task:t7"]
-        waits = {path: await waited_s(site, http, path) for path in paths}
+    home = tmp_path / "data"
+    await asyncio.to_thread(lambda: (home.mkdir(mode=0o700), fill(a_place(home))))
+    paths = ["/events", f"/events?after={MANY // 2}", "/events?kind=task.*", "/events?subject=task:t7"]
+    async with serving(home) as server, server.signed_in() as http:
+        waits = {path: await waited_s(http, path) for path in paths}
         waits["/stream"] = min([await resumed_s(http, MANY // 2) for _ in range(3)])
+        assert await server.stop() == 0
     print(f"{MANY} events: " + ", ".join(f"{path} {waited * 1e3:.0f} ms" for path, waited in waits.items()))  # noqa: T201
     assert not IS_LONG or max(waits.values()) < TEN_TIMES_S
 
