@@ -74,7 +74,7 @@ async def test_R100_R14_under_a_load_that_stays_the_same_so_does_what_it_costs(t
         assert await server.stop() == 0
     first, last = middle(taken[SAMPLES // 4 : SAMPLES // 2]), middle(taken[-SAMPLES // 4 :])
     told = f"{load.beats} beats, {len(load.waits_s)} reads (p99 {p99(load.waits_s) * 1e3:.0f} ms), {load.events} events told"
-    print(f"{told}: {first} to {last}")  # noqa: T201
+    print(f"{told}: {first} to {last}; MiB {' '.join(f'{one.rss_mib:.0f}' for one in taken)}")  # noqa: T201
     assert last.rss_mib <= first.rss_mib * GROWTH
     for name in ("descriptors", "threads", "tasks"):
         assert getattr(last, name) <= getattr(first, name) + MORE, name
