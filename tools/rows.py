@@ -14,7 +14,7 @@ BEGIN, END = "<!-- rows -->", "<!-- end of rows -->"
 ALL = [
     *range(1, 18), *range(20, 57), *range(60, 89), *range(100, 113), *range(130, 138), *range(140, 169), *range(170, 179),
 ]  # fmt: skip
-OPEN = (34, 100, 109, 110, 136)
+OPEN: tuple[int, ...] = ()
 """Rows that are still to be shown: a release needs them (`--all`), a change does not."""
 REASONS, END_REASONS = "<!-- rows without a test -->", "<!-- end of rows without a test -->"
 _TEST = re.compile(r"def (test_(?:R\d+_)+\w+)")

@@ -197,7 +197,7 @@ class App:
             Chore("end shifts", lambda now: schedules.end_shifts(db, now)),
             Chore("move schedules", lambda now: schedules.move(db, now, self._zone)),
             Chore("purge gone tasks", lambda now: schedules.purge_gone(db, now, keep_gone), every_s=60.0),
-            Chore("purge history", purge_history, every_s=3_600.0, page=_HISTORY_PAGE),
+            Chore("purge history", purge_history, every_s=3_600.0, page=1),
         ]
         probe = self._collector.probe
         return Ticker(self._db, self._clock, self._inputs, self._parts, probe, self._limits, chores, self._fleet)

@@ -38,6 +38,9 @@ sign_ins = _count("sign_ins", "attempts to sign in, by outcome", "outcome")
 collections = _count("collections", "answers collected from task services")
 collect_failures = _count("collect_failures", "collections that failed")
 events_written = _count("events", "lines of history written")
+wal_bytes = Gauge("taskdash_wal_bytes", "size of the embedded store's log (its WAL)", registry=registry)
+wal_alarm = Gauge("taskdash_wal_alarm", "1 while that log is longer than 256 MiB", registry=registry)
+tasks = Gauge("taskdash_tasks", "what runs at once on the event loop", registry=registry)
 part_ready = Gauge("taskdash_part_ready", "1 while the part works", ["part"], registry=registry)
 
 

@@ -1,5 +1,6 @@
 """How each program of a cluster is run: its command line and its ports, and nothing that acts."""
 
+import random
 import socket
 import sys
 from collections.abc import Callable
@@ -66,12 +67,13 @@ class Instance(Process):
         return told[-1].removeprefix("sign-in: ") if told else ""
 
 
-def free_port(wanted: int = 0) -> int:
-    """That port, or another one when somebody listens there."""
+def free_port(wanted: int) -> int:
+    """That port, or another one when somebody listens there: below those that the system itself gives to who connects, for one
+    of these may be gone before it is used."""
     with socket.socket() as one:
         one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             one.bind((HOST, wanted))
         except OSError:
-            return free_port()
+            return free_port(random.randrange(10_000, 32_000))  # noqa: S311  (no secret)
         return int(one.getsockname()[1])

@@ -70,6 +70,7 @@ def _checks(settings: Settings) -> Iterator[Check]:
     yield lambda: f"settings are good{f' ({settings.config})' if settings.config else ''}"
     if not settings.db:
         yield partial(_directory, settings)
+        yield from _log(settings)
     yield partial(_store, settings)
     yield from _ports(settings) if _is_running(settings) else _free_ports(settings)
     for node in settings.nsqd:
@@ -101,6 +102,19 @@ def _directory(settings: Settings) -> str:
     if free_bytes < _LEAST_FREE_BYTES:
         raise Unwell(f"data directory {path} has only {free_bytes // 1_048_576} MiB of free disk: make room")
     return f"data directory {path}, {free_bytes // 1_048_576} MiB of free disk"
+
+
+def _log(settings: Settings) -> Iterator[Check]:
+    """Of the embedded store: it is long when somebody reads without an end (RELIABILITY R34)."""
+    from taskdash.store import checkpoint, datadir
+
+    size = checkpoint.size_of(checkpoint.log_of(settings.data_dir / datadir.DATABASE))
+    if size > checkpoint.ALARM_BYTES:
+        yield partial(
+            _fail,
+            f"the log of the store has {size // 1_048_576} MiB: something reads the store without an end "
+            "(a backup program, an open sqlite3 shell): end it",
+        )
 
 
 def _store(settings: Settings) -> str:

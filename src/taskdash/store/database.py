@@ -217,6 +217,7 @@ class Database:
         if trouble := self._keeper.trouble():  # committed, but perhaps into a file that nobody will find
             return self._refuse(conn, batch, OutcomeUnknown(trouble.detail))
         self._settle(batch, results, None, told=told)
+        self._keeper.has_committed(conn)
         return None
 
     def _write_over(self, conn: Connection) -> None:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 
 import psycopg
+from sqlalchemy import Connection
 
 from taskdash.errors import StoreRefused
 from taskdash.store.postgres import CHANNEL, conninfo_of
@@ -42,6 +43,9 @@ class Listener:
 
     def met(self, refused: StoreRefused) -> None:
         """Nothing follows from it."""
+
+    def has_committed(self, conn: Connection) -> None:
+        """Nothing follows from it: the commit itself has told the others."""
 
     def _run(self) -> None:
         while not self._end.is_set():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar, Protocol
 
 from msgspec import Struct
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from taskdash.clock import SystemClock
 from taskdash.errors import StartRefused, StoreRefused
@@ -39,6 +39,9 @@ class Keeper(Protocol):
 
     def met(self, refused: StoreRefused) -> None:
         """The engine refused a query or a change. From any thread."""
+
+    def has_committed(self, conn: Connection) -> None:
+        """The writer did, has answered, and is between two transactions. In its thread."""
 
 
 class Place(Protocol):

@@ -23,6 +23,8 @@ from taskdash.store.elements import ESCAPE, Holds, HoldsFolded, OneOf, arguments
 from taskdash.store.tables import BINDING_KINDS, BY_PK, ID_INDEX, KEPT_KINDS
 
 BUSY_TIMEOUT_MS = 5_000
+LOG_KEPT_BYTES = 16 * 1024 * 1024
+"""To so much the WAL is cut when it begins anew."""
 _STEPS_BETWEEN_LOOKS = 4_000
 _OF_THE_ROW = ("SQLITE_CONSTRAINT", "SQLITE_MISMATCH", "SQLITE_TOOBIG", "Interface", "Programming", "Data", "Integrity")
 """How an error's name begins when a row was wrong and not the store."""
@@ -32,7 +34,7 @@ _PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA foreign_keys=ON",
-    "PRAGMA journal_size_limit=67108864",
+    f"PRAGMA journal_size_limit={LOG_KEPT_BYTES}",
     "PRAGMA temp_store=MEMORY",
     "PRAGMA wal_autocheckpoint=0",
 )
@@ -141,16 +143,21 @@ def now(conn: Connection) -> Instant:
     return SystemClock.wall_now()
 
 
-def checkpoint(conn: Connection) -> int:
-    """Copy the WAL into the database as far as no reader hinders it; returns the WAL's size in pages."""
-    _busy, pages, _done = conn.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
-    return int(pages)
+def checkpoint(conn: Connection) -> bool:
+    """Copy the WAL into the database as far as no reader hinders it; True when nothing is left to copy."""
+    _busy, pages, done = conn.exec_driver_sql("PRAGMA wal_checkpoint(PASSIVE)").one()
+    return bool(pages == done)
 
 
-def checkpoint_whole(conn: Connection) -> int:
-    """Copy all of the WAL into the database and empty it. Two connections that close at once may both leave this undone."""
-    _busy, pages, _done = conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
-    return int(pages)
+def checkpoint_whole(conn: Connection, patience_ms: int = BUSY_TIMEOUT_MS) -> bool:
+    """Copy all of the WAL into the database and empty it, if within `patience_ms` nobody writes and nobody reads of the WAL;
+    True when somebody did. While another connection copies nothing is done, nor when two close at once."""
+    conn.exec_driver_sql(f"PRAGMA busy_timeout={patience_ms}")
+    try:
+        busy, pages, _done = conn.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").one()
+    finally:
+        conn.exec_driver_sql(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+    return bool(busy and pages >= 0)
 
 
 def limit_query(conn: Connection, limit_s: float | None) -> None:

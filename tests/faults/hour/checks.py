@@ -36,7 +36,7 @@ def read(url: str) -> Stored:
         conn.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         events = conn.execute("SELECT * FROM events ORDER BY seq").fetchall()
         for event in events:
-            event["before"], event["after"] = (_object(event[name]) for name in ("before", "after"))
+            decoded(event)
         incidents = conn.execute("SELECT * FROM incidents ORDER BY pk").fetchall()
         tasks, services = (conn.execute(f"SELECT * FROM {name}").fetchall() for name in ("tasks", "services"))  # type: ignore[arg-type]
     return Stored(events, incidents, {row["id"]: row for row in tasks}, {row["id"]: row for row in services})
@@ -46,6 +46,12 @@ def states(url: str) -> dict[str, str]:
     """Of every service."""
     with psycopg.connect(url) as conn:
         return dict(conn.execute("SELECT id, state FROM services").fetchall())
+
+
+def decoded(event: dict[str, Any]) -> dict[str, Any]:
+    """A row of events, with what it tells as objects."""
+    event["before"], event["after"] = (_object(event[name]) for name in ("before", "after"))
+    return event
 
 
 def _object(told: Any) -> Any:

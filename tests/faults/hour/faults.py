@@ -29,14 +29,16 @@ class Fault(Struct, frozen=True):
 
 def all_faults(cluster: Cluster, proxies: dict[str, FaultProxy]) -> list[Fault]:
     """Each once."""
-    found = [fault for process in cluster.processes for fault in _of_process(process)]
+    found = [fault for process in cluster.processes for fault in of_process(process)]
     found += [_restart(cluster, "fast"), _restart(cluster, "immediate")]
     for name, proxy in proxies.items():
-        found += [fault for pid in _whose(name, cluster) for fault in _of_connection(name, proxy, pid)]
+        found += [fault for pid in _whose(name, cluster) for fault in of_connection(name, proxy, pid)]
     return found
 
 
-def _of_process(process: Process) -> Iterator[Fault]:
+def of_process(process: Process) -> Iterator[Fault]:
+    """Killed, and stopped."""
+
     async def tell(what: signal.Signals) -> None:
         process.tell(what)
 
@@ -56,7 +58,9 @@ def _whose(name: str, cluster: Cluster) -> list[Process | None]:
     return [None, *alone] if name.startswith("nsqd") else [None]
 
 
-def _of_connection(name: str, proxy: FaultProxy, of: Process | None) -> Iterator[Fault]:
+def of_connection(name: str, proxy: FaultProxy, of: Process | None = None) -> Iterator[Fault]:
+    """Cut, and stalled."""
+
     async def act(what: Callable[[int], None]) -> None:
         what(of.pid if of else 0)
 

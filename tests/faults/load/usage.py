@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import aiohttp
 from msgspec import Struct
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -49,3 +50,19 @@ def _cpu_s(fields: list[str]) -> float:
 
 def _rss(fields: list[str]) -> int:
     return int(fields[21]) * os.sysconf("SC_PAGE_SIZE")
+
+
+class Used(Struct, frozen=True):
+    """What a server holds open and runs."""
+
+    descriptors: int
+    threads: int
+    tasks: int
+
+
+async def used(url: str, pid: int) -> Used:
+    """By the server at that url now; the tasks as /metrics tells them."""
+    async with aiohttp.ClientSession(trust_env=False) as session, session.get(f"{url}/metrics") as answer:
+        lines = (await answer.text()).splitlines()
+    tasks = next(float(line.split()[1]) for line in lines if line.startswith("taskdash_tasks "))
+    return Used(descriptors(pid), usage(pid).threads, int(tasks))

@@ -1,5 +1,6 @@
 """Alive, ready, measured: at the root, for probes (SPEC 8, RELIABILITY R15, R167)."""
 
+import asyncio
 from typing import Any
 
 from litestar import Request, Response, get
@@ -56,6 +57,7 @@ async def metrics(request: Request[Any, Any, Any], web: Web) -> Response[bytes]:
         raise Unauthorized("metrics are for loopback, or with a token")
     for part in web.parts:
         telemetry.part_ready.labels(part.name).set(1 if part.ok else 0)
+    telemetry.tasks.set(len(asyncio.all_tasks()))
     return Response(generate_latest(telemetry.registry), media_type=_METRICS)
 
 
