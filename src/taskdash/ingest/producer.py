@@ -18,6 +18,7 @@ from taskdash.errors import StoreRefused
 from taskdash.model.admission import AN_ADDRESS, CONNECTIONS, Network, Tell, unheard
 from taskdash.model.fields import safe_text
 from taskdash.model.instants import Instant, seconds
+from taskdash.turns import Turns
 from taskdash.wire import nsq
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Producer(asyncio.Protocol):
         self._auth = auth
         self._tls = tls
         self._reader = nsq.CommandReader(limits.message_bytes)
+        self._turns = Turns(self._read, self._is_full)
         self._owed: deque[_Owed] = deque()
         self._owed_bytes = 0
         self._transport: Any = None
@@ -113,10 +115,16 @@ class Producer(asyncio.Protocol):
         self._adjust_reading()
 
     def data_received(self, data: bytes) -> None:
+        """A peer that is refused or has said all is not heard any more."""
+        if not self._ending:
+            self._turns.receive(data)
+
+    def _read(self, portion: bytes) -> None:
         """Obey the commands that are whole now."""
-        if self._ending:
+        if self._ending or self._closed:
+            self._turns.stop()
             return
-        commands = self._reader.feed(data)
+        commands = self._reader.feed(portion)
         if commands:
             self.last_heard_at = self._clock.now()
         for command in commands:
@@ -258,7 +266,7 @@ class Producer(asyncio.Protocol):
 
     def _start_tls(self) -> None:
         """Only when every earlier answer has left in the clear; from here on the bytes belong to the handshake."""
-        if not self._reader.is_between_commands:
+        if not self._reader.is_between_commands or self._turns.is_behind:
             self.abort()
             return
         self._is_handshaking = True
@@ -275,9 +283,13 @@ class Producer(asyncio.Protocol):
         if self._reading_paused:
             self._transport.resume_reading()
 
-    def _adjust_reading(self) -> None:
+    def _is_full(self) -> bool:
         too_much = len(self._owed) >= MOST_UNANSWERED or self._owed_bytes >= MOST_UNANSWERED_BYTES
-        wanted = self._peer_is_slow or too_much or self._endpoint.is_crowded
+        return self._peer_is_slow or too_much or self._endpoint.is_crowded
+
+    def _adjust_reading(self) -> None:
+        self._turns.resume()
+        wanted = self._is_full() or self._turns.is_behind
         if wanted == self._reading_paused or self._closed or self._transport.is_closing():
             return
         self._reading_paused = wanted

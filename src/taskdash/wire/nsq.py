@@ -17,6 +17,8 @@ OK = b"\x00\x00\x00\x06\x00\x00\x00\x00OK"
 HEARTBEAT = b"\x00\x00\x00\x0f\x00\x00\x00\x00_heartbeat_"
 LINE_BYTES = 16 * 1024
 BODY_BYTES = 5 * 1024 * 1024
+MANY_MESSAGES = 50_000
+"""The most messages of one MPUB, less than nsqd's million: all of them are one transaction, for which everyone waits."""
 _HEAD, _MESSAGE_HEAD = struct.Struct(">iI"), struct.Struct(">QH16s")
 _NAME = re.compile(rb"[.a-zA-Z0-9_-]+(#ephemeral)?")
 _DPUB_MOST_MS = 3_600_000
@@ -211,7 +213,7 @@ def split_many(body: bytes, message_bytes: int) -> tuple[bytes, ...] | Fatal:
     if len(body) < 4:
         return Fatal("E_BAD_BODY MPUB invalid message count 0")
     count = int.from_bytes(body[:4], "big", signed=True)
-    if not 0 < count <= (BODY_BYTES - 4) // 5:
+    if not 0 < count <= MANY_MESSAGES:
         return Fatal(f"E_BAD_BODY MPUB invalid message count {count}")
     bodies, at = [], 4
     for index in range(count):

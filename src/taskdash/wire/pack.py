@@ -21,6 +21,8 @@ from taskdash.wire.messages import check_task
 
 REQUEST = 2
 HEARTBEAT = 1392
+HEADER_BYTES = 16 * 1024
+"""A Header comes back with every answer, so its size is bounded apart from the pack's."""
 _NULL = Raw(b"null")
 _encoder = msgspec.json.Encoder()
 
@@ -158,6 +160,8 @@ def decode(raw: bytes) -> Request:
         pack = strict_json.decode(raw, _packs)
     except (BadJson, BadField) as error:
         return Request(REQUEST, error=error)
+    if len(bytes(pack.Header)) > HEADER_BYTES:
+        return Request(REQUEST, error=BadField(f"Header must have at most {HEADER_BYTES} bytes", field="Header"))
     request = Request(pack.MessageID, pack.Header)
     if not request.is_heartbeat:
         try:

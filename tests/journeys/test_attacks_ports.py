@@ -1,0 +1,168 @@
+"""The second attack: by NSQ and TCP, as a program that can reach the ports. What was found stays shut. R14, R64, R70."""
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+
+from taskdash.clock import ManualClock
+from taskdash.health import Parts
+from taskdash.ingest import http_peer
+from taskdash.ingest.http_peer import HttpPeer
+from taskdash.tcp.connection import MOST_UNANSWERED_BYTES, Limits
+from taskdash.tcp.server import TcpServer
+from taskdash.turns import PORTION_BYTES
+from taskdash.web import bounds
+from taskdash.web.bounds import BoundedHttp
+from taskdash.wire.nsq import MAGIC, MANY_MESSAGES, CommandReader
+from taskdash.wire.pack import HEADER_BYTES, PackReader
+from tests.journeys.http import Site
+from tests.nsq_endpoint import OK, endpoint, mpub
+from tests.support import eventually
+
+CHUNKED = b"POST /pub?topic=taskdash.heartbeats HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@contextlib.asynccontextmanager
+async def tcp(limits: Limits | None = None) -> AsyncIterator[tuple[TcpServer, tuple[str, int]]]:
+    """The TCP interface over no store at all: every write is done, every Find finds nothing."""
+
+    async def done(batch: Sequence[Any]) -> list[None]:
+        return [None] * len(batch)
+
+    async def nothing(*_: Any) -> Any:
+        return {}
+
+    clock = ManualClock()
+    server = TcpServer(
+        apply=done, read=nothing, vouch=nothing, lost=nothing, clock=clock, parts=Parts(clock), limits=limits or Limits()
+    )
+    address = await server.start("127.0.0.1", 0)
+    running = asyncio.create_task(server.run())
+    try:
+        yield server, address
+    finally:
+        await server.drain(2.0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+class Watch:
+    """How many bytes a parser was given between two turns of the loop, at most; and in all."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, owner: type, name: str) -> None:
+        self.most = self.total = self._now = 0
+        read = getattr(owner, name)
+
+        def counted(reader: Any, data: bytes) -> Any:
+            self._now += len(data)
+            self.total += len(data)
+            self.most = max(self.most, self._now)
+            return read(reader, data)
+
+        monkeypatch.setattr(owner, name, counted)
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(0)
+            self._now = 0
+
+
+async def most_a_turn(watch: Watch, address: tuple[str, int], sent: bytes) -> int:
+    """Send all of it at once, read nothing, and look at the parser until a part of it came through."""
+    reader, writer = await asyncio.open_connection(*address, limit=1)
+    looking = asyncio.create_task(watch.run())
+    writer.write(sent)
+    await eventually(lambda: watch.total >= 256 * 1024)
+    looking.cancel()
+    writer.transport.abort()
+    assert reader
+    return watch.most
+
+
+async def test_R64_a_flood_of_tiny_packs_is_read_a_portion_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with tcp() as (_server, address):
+        watch = Watch(monkeypatch, PackReader, "feed")
+        assert await most_a_turn(watch, address, b"{}\n" + b"\n" * 2_000_000) <= 2 * PORTION_BYTES
+
+
+async def test_R64_a_flood_of_tiny_commands_is_read_a_portion_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with endpoint() as at:
+        watch = Watch(monkeypatch, CommandReader, "feed")
+        assert await most_a_turn(watch, (at.host, at.port), MAGIC + b"NOP\n" * 500_000) <= 2 * PORTION_BYTES
+
+
+async def test_R64_a_flood_of_one_byte_chunks_is_read_a_portion_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with endpoint() as at:
+        watch = Watch(monkeypatch, HttpPeer, "_receive")
+        most = await most_a_turn(watch, (at.host, at.http_port), CHUNKED + b"1\r\nx\r\n" * 300_000)
+    assert most <= 2 * http_peer.PORTION_BYTES
+
+
+async def test_R64_a_flood_of_pipelined_requests_is_read_a_portion_a_turn(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = Watch(monkeypatch, BoundedHttp, "_read")
+    reader, writer = await asyncio.open_connection(site.host, site.port)
+    looking = asyncio.create_task(watch.run())
+    writer.write(HEALTH * 1_000)
+    for _ in range(1_000):
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 30)
+        length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+        await reader.readexactly(int(length.partition(b":")[2]))
+    looking.cancel()
+    writer.close()
+    assert watch.total == len(HEALTH) * 1_000
+    assert watch.most <= 2 * bounds.PORTION_BYTES
+
+
+async def test_R70_what_a_peer_asks_without_reading_is_bounded_in_bytes() -> None:
+    async with tcp() as (server, address):
+        _reader, writer = await asyncio.open_connection(*address, limit=1)
+        header = {"RequestID": "Register", "more": "x" * (HEADER_BYTES - 100)}
+        one = json.dumps({"MessageID": 2, "Header": header, "Body": {"id": "a"}}).encode() + b"\n"
+        for _ in range(2_000):
+            writer.write(one)
+        await eventually(lambda: any(each._peer_is_slow for each in server._connections))
+        (connection,) = server._connections
+        assert connection._queued_bytes <= MOST_UNANSWERED_BYTES + len(one)
+        assert connection._transport.get_write_buffer_size() <= 2 * MOST_UNANSWERED_BYTES
+        writer.transport.abort()
+
+
+async def test_R70_a_header_that_is_too_large_to_come_back_is_refused() -> None:
+    async with tcp() as (_server, address):
+        reader, writer = await asyncio.open_connection(*address)
+        for size, errid in ((HEADER_BYTES, 1000), (HEADER_BYTES - 100, 0)):
+            header = {"RequestID": "Register", "more": "x" * size}
+            writer.write(json.dumps({"MessageID": 2, "Header": header, "Body": {"id": "a"}}).encode() + b"\n")
+            answer = json.loads(await asyncio.wait_for(reader.readline(), 10))
+            assert answer["Body"]["errid"] == errid
+        writer.close()
+
+
+async def test_R68_a_stream_that_is_always_in_the_middle_of_a_pack_is_no_pack_that_does_not_end() -> None:
+    async with tcp() as (server, address):
+        reader, writer = await asyncio.open_connection(*address)
+        one = b'{"MessageID":2,"Header":{"RequestID":"Find"},"Body":{"id":"a"}}\n'
+        writer.write(one[:20])
+        await eventually(lambda: any(each.partial_since is not None for each in server._connections))
+        (connection,) = server._connections
+        for _ in range(3):
+            server._clock.advance(6.0)  # type: ignore[attr-defined]
+            writer.write(one[20:] + one[:20])
+            assert json.loads(await asyncio.wait_for(reader.readline(), 10))["Body"]["errid"] == 1002
+            assert not connection.is_overdue(server._clock.now())
+        writer.close()
+
+
+async def test_R73_an_mpub_of_more_messages_than_one_transaction_should_hold_is_refused() -> None:
+    async with endpoint() as at:
+        wire = await at.dial()
+        wire.send(mpub(*[b"x"] * MANY_MESSAGES))
+        assert await wire.frame(60) == OK
+        wire.send(mpub(*[b"x"] * (MANY_MESSAGES + 1)))
+        assert await wire.error() == f"E_BAD_BODY MPUB invalid message count {MANY_MESSAGES + 1}"
+        assert len(at.store.messages) == MANY_MESSAGES
