@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 
+import taskdash.ingest.inbox as inboxes
 from taskdash.clock import ManualClock
 from taskdash.health import Parts
 from taskdash.ingest import http_peer
 from taskdash.ingest.http_peer import HttpPeer
+from taskdash.ingest.producer import COMMAND_S
+from taskdash.model.admission import NO_ROOM, Unfinished
 from taskdash.tcp.connection import MOST_UNANSWERED_BYTES, Limits
 from taskdash.tcp.server import TcpServer
 from taskdash.turns import PORTION_BYTES
@@ -20,7 +23,7 @@ from taskdash.web.bounds import BoundedHttp
 from taskdash.wire.nsq import MAGIC, MANY_MESSAGES, CommandReader
 from taskdash.wire.pack import HEADER_BYTES, PackReader
 from tests.journeys.http import Site
-from tests.nsq_endpoint import OK, endpoint, mpub
+from tests.nsq_endpoint import HEARTBEATS, OK, endpoint, identify, mpub, pub
 from tests.support import eventually
 
 CHUNKED = b"POST /pub?topic=taskdash.heartbeats HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -166,3 +169,83 @@ async def test_R73_an_mpub_of_more_messages_than_one_transaction_should_hold_is_
         wire.send(mpub(*[b"x"] * (MANY_MESSAGES + 1)))
         assert await wire.error() == f"E_BAD_BODY MPUB invalid message count {MANY_MESSAGES + 1}"
         assert len(at.store.messages) == MANY_MESSAGES
+
+
+LARGE = 120 * 1024
+"""Sent of a large command: beyond the 64 KiB that are a connection's own, one of these fits into SMALL_POOL and two do not."""
+SMALL_POOL = 100 * 1024
+
+
+async def test_R14_beginnings_of_large_commands_share_one_pool_and_small_ones_need_none_of_it() -> None:
+    async with endpoint() as at:
+        at.tcp.unfinished = Unfinished(SMALL_POOL)
+        begun = mpub(b"x" * (LARGE * 2), topic=HEARTBEATS)[:LARGE]
+        first, second, third = [await at.dial() for _ in range(3)]
+        first.send(begun)
+        await eventually(lambda: at.tcp.unfinished._total > 0)
+        second.send(begun)
+        assert await second.error() == f"E_BAD_BODY {NO_ROOM}"
+        third.send(pub(b"small"))
+        assert await third.frame() == OK
+        await first.close()
+        await eventually(lambda: at.tcp.unfinished._total == 0)
+        third.send(mpub(b"x" * LARGE))
+        assert await third.frame() == OK
+
+
+async def test_R14_beginnings_of_large_packs_share_one_pool_and_small_ones_need_none_of_it() -> None:
+    async with tcp() as (server, address):
+        server.unfinished = Unfinished(SMALL_POOL)
+        begun = b'{"MessageID":2,"Header":{"RequestID":"Find"},' + b" " * LARGE
+        (_, first), (told, second), (answers, third) = [await asyncio.open_connection(*address) for _ in range(3)]
+        first.write(begun)
+        await eventually(lambda: server.unfinished._total > 0)
+        second.write(begun)
+        assert json.loads(await asyncio.wait_for(told.readline(), 10))["Body"]["detail"] == NO_ROOM
+        third.write(b'{"MessageID":2,"Header":{"RequestID":"Find"},"Body":{"id":"a"}}\n')
+        assert json.loads(await asyncio.wait_for(answers.readline(), 10))["Body"]["errid"] == 1002
+        first.close()
+        await eventually(lambda: server.unfinished._total == 0)
+        for each in (second, third):
+            each.close()
+
+
+async def test_R14_beginnings_of_large_http_bodies_share_one_pool() -> None:
+    async with endpoint() as at:
+        at.http.unfinished = Unfinished(SMALL_POOL)
+        head = f"POST /pub?topic={HEARTBEATS} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000\r\n\r\n".encode()
+        first = await at.dial(head + b"x" * LARGE, port=at.http_port)
+        await eventually(lambda: at.http.unfinished._total > 0)
+        second = await at.dial(head + b"x" * LARGE, port=at.http_port)
+        assert (await second.ended()).startswith(b"HTTP/1.1 503")
+        await first.close()
+        await eventually(lambda: at.http.unfinished._total == 0)
+
+
+async def test_R14_http_takes_no_more_than_the_inbox_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inboxes, "CROWDED_BYTES", 10)
+    async with endpoint() as at:
+        at.store.open.clear()
+        body = b"x" * 20
+        sent = f"POST /pub?topic={HEARTBEATS} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20\r\n\r\n".encode() + body
+        for _ in range(2):  # one is being stored, one waits
+            await at.dial(sent, port=at.http_port)
+            await eventually(lambda: at.store.under_way == 1)
+        await eventually(lambda: at.inbox.is_crowded)
+        third = await at.dial(sent, port=at.http_port)
+        assert b" 503 " in (await asyncio.wait_for(third.reader.readline(), 10))
+
+
+async def test_R104_a_command_that_does_not_end_ends_the_connection_of_a_producer_without_heartbeats() -> None:
+    clock = ManualClock()
+    async with endpoint(clock) as at:
+        wire = await at.dial()
+        wire.send(identify(heartbeat_interval=-1))
+        await wire.features()
+        wire.send(pub(b"x" * 1_000)[:-1])
+        (producer,) = at.tcp._producers
+        await eventually(lambda: producer._partial_since is not None)
+        for _ in range(int(COMMAND_S) + 2):
+            clock.advance(1.0)
+            await asyncio.sleep(0)
+        assert await wire.ended() == b""

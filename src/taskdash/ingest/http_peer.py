@@ -131,6 +131,8 @@ class HttpPeer(asyncio.Protocol):
             self._body += event.data
             if len(self._body) > self._most:
                 self._last_word(413, b'{"message":"BODY_TOO_BIG"}')
+            elif no_room := self._endpoint.unfinished.keep(self, len(self._body)):
+                self._last_word(503, b'{"message":"%b"}' % no_room.encode())
         elif isinstance(event, h11.EndOfMessage):
             self._answering = asyncio.get_running_loop().create_task(self._answer())
         elif isinstance(event, h11.ConnectionClosed):
@@ -151,6 +153,7 @@ class HttpPeer(asyncio.Protocol):
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
         request = Request(head.method.decode(), head.target.decode("latin-1"), headers, bytes(self._body), self.peer)
+        self._drop_body()
         response = await self._endpoint.answer(request)
         if not self._closed:
             self._send(response, has_body=head.method != b"HEAD")
@@ -188,9 +191,14 @@ class HttpPeer(asyncio.Protocol):
 
     def _linger(self) -> None:
         """Close so that the peer can read the last word: a close over unread bytes would reset the connection."""
+        self._drop_body()
         self._ending = True
         self._lingers_since = self._clock.now()
         self._transport.write_eof()
+
+    def _drop_body(self) -> None:
+        self._body.clear()
+        self._endpoint.unfinished.gone(self)
 
     # time
 

@@ -21,7 +21,7 @@ from taskdash.health import Inputs, Parts
 from taskdash.ingest.http_peer import HttpPeer, Request, Response
 from taskdash.ingest.inbox import Inbox
 from taskdash.ingest.producer import VERSION, Limits
-from taskdash.model.admission import Admission
+from taskdash.model.admission import Admission, Unfinished
 from taskdash.model.instants import Instant, in_seconds, seconds
 from taskdash.model.records import Message
 from taskdash.wire import nsq
@@ -75,6 +75,7 @@ class NsqdHttp:
         self._seen = {topic: _Seen() for topic in topics}
         self._peers: set[HttpPeer] = set()
         self._admission = Admission(limits.allow, limits.connections, limits.connections_an_address, limits.on_refused)
+        self.unfinished = Unfinished()
         self._empty = asyncio.Event()
         self._empty.set()
         self._server: asyncio.Server | None = None
@@ -140,6 +141,7 @@ class NsqdHttp:
         """Forget the peer."""
         self._peers.discard(peer)
         self._admission.gone(peer.address)
+        self.unfinished.gone(peer)
         if not self._peers:
             self._empty.set()
 
@@ -253,6 +255,8 @@ class NsqdHttp:
         return topic
 
     async def _store(self, topic: str, bodies: list[bytes], peer: str) -> Response:
+        if self._inbox.is_crowded:
+            raise Refused(503, "too much waits to be stored; try again later")
         stored: asyncio.Future[StoreRefused | None] = asyncio.get_running_loop().create_future()
         messages = [Message(topic, body, self._stamp(), INPUT, peer) for body in bodies]
         self._inputs.heard(INPUT, 0, 0)

@@ -29,6 +29,9 @@ VERSION = "1.3.0"
 MOST_UNANSWERED, MOST_UNANSWERED_BYTES = 1_024, 8 * 1024 * 1024
 MOST_UNSENT_BYTES = 64 * 1024
 HEARTBEAT_S, LINGER_S, HANDSHAKE_S = 30.0, 2.0, 10.0
+COMMAND_S, UNREAD_S = 30.0, 600.0
+"""A command must be whole so long after its first byte, also for a peer that wants no heartbeats; and so long may answers stay
+unread."""
 
 
 class Limits(Struct, frozen=True):
@@ -76,6 +79,7 @@ class Producer(asyncio.Protocol):
         self._is_known = not auth
         self.address = self.peer = ""
         self.heartbeat_s = HEARTBEAT_S
+        self._partial_since: Instant | None = None
         self.last_heard_at: Instant = clock.now()
         self.last_beat_at: Instant = clock.now()
 
@@ -125,8 +129,10 @@ class Producer(asyncio.Protocol):
             self._turns.stop()
             return
         commands = self._reader.feed(portion)
+        now = self._clock.now()
         if commands:
-            self.last_heard_at = self._clock.now()
+            self.last_heard_at, self._partial_since = now, None
+        self._partial_since = (self._partial_since or now) if self._reader.partial_bytes else None
         for command in commands:
             if self._wants_tls:
                 self._fail("E_INVALID nothing may come between IDENTIFY and the TLS handshake")
@@ -134,6 +140,8 @@ class Producer(asyncio.Protocol):
                 self._obey(command)
             if self._ending:
                 break
+        if no_room := self._endpoint.unfinished.keep(self, self._reader.partial_bytes):
+            self._fail(f"E_BAD_BODY {no_room}")
         self._endpoint.flush_puts()
         self.flush()
 
@@ -243,6 +251,8 @@ class Producer(asyncio.Protocol):
     def _fail(self, text: str) -> None:
         self._owe(nsq.frame(nsq.ERROR, safe_text(text).encode()))
         self._ending = True
+        self._reader.drop()
+        self._endpoint.unfinished.gone(self)
 
     def flush(self) -> None:
         """Send what is answered, in the order of the commands, as one write."""
@@ -266,7 +276,7 @@ class Producer(asyncio.Protocol):
 
     def _start_tls(self) -> None:
         """Only when every earlier answer has left in the clear; from here on the bytes belong to the handshake."""
-        if not self._reader.is_between_commands or self._turns.is_behind:
+        if self._reader.partial_bytes or self._turns.is_behind:
             self.abort()
             return
         self._is_handshaking = True
@@ -308,7 +318,9 @@ class Producer(asyncio.Protocol):
         if self._ending or self._is_handshaking:
             return
         self._adjust_reading()
-        if not self.heartbeat_s:
+        if self._is_too_slow(now):
+            self.abort()
+        if self._closed or not self.heartbeat_s:
             return
         interval = seconds(self.heartbeat_s)
         if not self._reading_paused and now - self.last_heard_at > 2 * interval:
@@ -317,9 +329,17 @@ class Producer(asyncio.Protocol):
             self.last_beat_at = now
             self._transport.write(nsq.HEARTBEAT)
 
+    def _is_too_slow(self, now: Instant) -> bool:
+        """A command that does not end, or answers that nobody reads. While we do not read, no rest can come."""
+        if self._peer_is_slow and now - self.last_heard_at > seconds(UNREAD_S):
+            return True
+        began = None if self._reading_paused else self._partial_since
+        return began is not None and now - began > seconds(COMMAND_S)
+
     def forgive(self, stall: Instant) -> None:
         """TaskDash itself stood still for so long: that is not the peer's silence (RELIABILITY R41)."""
         self.last_heard_at += stall
+        self._partial_since = self._partial_since and self._partial_since + stall
 
     def end(self) -> None:
         """Read no more, send what is owed, close."""

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from taskdash.actions.tasks import TaskRequest
 from taskdash.clock import Clock
-from taskdash.errors import TaskDashError, Unauthorized
+from taskdash.errors import Busy, TaskDashError, Unauthorized
 from taskdash.model.admission import AN_ADDRESS, CONNECTIONS, Network, Tell, unheard
 from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Actor
@@ -149,9 +149,10 @@ class Connection(asyncio.Protocol):
         for raw in packs:
             self._take(pack.decode(raw), len(raw))
         began = None if packs else self.partial_since
-        self.partial_since = (began or now) if self._reader.is_partial else None
-        if self._reader.lost:
-            self._refuse_all(self._reader.lost)
+        self.partial_since = (began or now) if self._reader.partial_bytes else None
+        no_room = self._server.unfinished.keep(self, self._reader.partial_bytes)
+        if error := self._reader.lost or (Busy(no_room) if no_room else None):
+            self._refuse_all(error)
         self._dispatch()
         self.flush()
 
@@ -223,7 +224,9 @@ class Connection(asyncio.Protocol):
         self._adjust_reading()
 
     def _refuse_all(self, error: TaskDashError) -> None:
-        """One last answer after those still owed, then the end."""
+        """One last answer after those still owed, then the end; what it began to send is not kept for it."""
+        self._reader.drop()
+        self._server.unfinished.gone(self)
         waiting = Waiting(self, pack.Request(pack.REQUEST))
         waiting.dispatched = True
         waiting.answer(replies.refused("", error))

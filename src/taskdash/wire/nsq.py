@@ -87,6 +87,11 @@ class CommandReader:
         self._began = False
         self._ended = False
 
+    def drop(self) -> None:
+        """Keep nothing and read no more."""
+        self._buffer.clear()
+        self._ended = True
+
     def feed(self, received: bytes) -> list[Command]:
         """The commands that are whole now."""
         if self._ended:
@@ -109,9 +114,9 @@ class CommandReader:
         return found
 
     @property
-    def is_between_commands(self) -> bool:
-        """True when no byte waits for the rest of its command."""
-        return not self._buffer
+    def partial_bytes(self) -> int:
+        """How many bytes wait for the rest of their command."""
+        return len(self._buffer)
 
     def _next(self, at: int) -> tuple[Command | None, int]:
         if not self._began:

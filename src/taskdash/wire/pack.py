@@ -58,9 +58,14 @@ class PackReader:
         """Set once the stream no longer tells where a pack begins; the packs before that are still good."""
 
     @property
-    def is_partial(self) -> bool:
-        """True while the beginning of a pack waits for its rest."""
-        return bool(self._buffer)
+    def partial_bytes(self) -> int:
+        """How much of a pack waits for its rest."""
+        return len(self._buffer)
+
+    def drop(self) -> None:
+        """Keep nothing: the rest is not wanted."""
+        self._buffer.clear()
+        self._searched = 0
 
     def feed(self, received: bytes) -> list[bytes]:
         """The packs that are whole now; afterwards `lost` tells whether the framing still holds."""
