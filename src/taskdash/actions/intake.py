@@ -81,7 +81,7 @@ def _stored(conn: Connection, arrivals: Arrivals, now: Instant, limits: Limits) 
     senders.add(conn, unregistered)
     dead_letters.append(conn, arrivals.letters)
     unheard = sum(sender.count for sender in unregistered)
-    return Counts(len(arrivals.told), arrivals.beats, len(arrivals.letters), unheard)
+    return Counts(len(arrivals.told), arrivals.beats, arrivals.dead, unheard)
 
 
 class Batch:
@@ -152,8 +152,8 @@ class Batch:
         """A beat that changes more than the deadline, or a goodbye: the whole rule over the whole service."""
         for at, source in heard.in_order():
             self._keep(*liveness.beat(self._services[key], at, self._now, source, self._limits))
-        for at, _source in sorted(heard.goodbyes):
-            self._keep(*liveness.goodbye(self._services[key], at, self._now, self._limits))
+        for at, address in sorted(heard.goodbyes):
+            self._keep(*liveness.goodbye(self._services[key], at, self._now, self._limits, address=address))
 
 
 def _sender(key: str, heard: Heard, now: Instant) -> Sender:
