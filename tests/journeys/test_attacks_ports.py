@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 
 import taskdash.ingest.inbox as inboxes
+from taskdash import telemetry
 from taskdash.clock import ManualClock
 from taskdash.health import Parts
 from taskdash.ingest import http_peer
 from taskdash.ingest.http_peer import HttpPeer
 from taskdash.ingest.producer import COMMAND_S
+from taskdash.ingest.producer import Limits as ProducerLimits
 from taskdash.model.admission import NO_ROOM, Unfinished
-from taskdash.tcp.connection import MOST_UNANSWERED_BYTES, Limits
+from taskdash.tcp.connection import MOST_UNANSWERED_BYTES, MOST_WRONG_TOKENS, Limits
 from taskdash.tcp.server import TcpServer
 from taskdash.turns import PORTION_BYTES
 from taskdash.web import bounds
@@ -23,7 +25,7 @@ from taskdash.web.bounds import BoundedHttp
 from taskdash.wire.nsq import MAGIC, MANY_MESSAGES, CommandReader
 from taskdash.wire.pack import HEADER_BYTES, PackReader
 from tests.journeys.http import Site
-from tests.nsq_endpoint import HEARTBEATS, OK, endpoint, identify, mpub, pub
+from tests.nsq_endpoint import HEARTBEATS, OK, endpoint, identify, mpub, pub, sized
 from tests.support import eventually
 
 CHUNKED = b"POST /pub?topic=taskdash.heartbeats HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -31,7 +33,7 @@ HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 @contextlib.asynccontextmanager
-async def tcp(limits: Limits | None = None) -> AsyncIterator[tuple[TcpServer, tuple[str, int]]]:
+async def tcp(limits: Limits | None = None, token: str = "") -> AsyncIterator[tuple[TcpServer, tuple[str, int]]]:
     """The TCP interface over no store at all: every write is done, every Find finds nothing."""
 
     async def done(batch: Sequence[Any]) -> list[None]:
@@ -41,9 +43,8 @@ async def tcp(limits: Limits | None = None) -> AsyncIterator[tuple[TcpServer, tu
         return {}
 
     clock = ManualClock()
-    server = TcpServer(
-        apply=done, read=nothing, vouch=nothing, lost=nothing, clock=clock, parts=Parts(clock), limits=limits or Limits()
-    )
+    store = {"apply": done, "read": nothing, "vouch": nothing, "lost": nothing}
+    server = TcpServer(**store, clock=clock, parts=Parts(clock), limits=limits or Limits(), token=token)  # type: ignore[arg-type]
     address = await server.start("127.0.0.1", 0)
     running = asyncio.create_task(server.run())
     try:
@@ -249,3 +250,36 @@ async def test_R104_a_command_that_does_not_end_ends_the_connection_of_a_produce
             clock.advance(1.0)
             await asyncio.sleep(0)
         assert await wire.ended() == b""
+
+
+def _refused_secrets() -> float:
+    return telemetry.registry.get_sample_value("taskdash_secrets_refused_total") or 0.0
+
+
+async def test_R152_who_guesses_the_token_of_the_tcp_interface_is_counted_told_of_and_cut_after_ten() -> None:
+    told: list[str] = []
+    before = _refused_secrets()
+    async with tcp(Limits(on_refused=told.append), token="the right one") as (_server, address):
+        reader, writer = await asyncio.open_connection(*address)
+        for number in range(MOST_WRONG_TOKENS + 5):
+            header = {"RequestID": "Find", "Token": f"guess {number}"}
+            writer.write(json.dumps({"MessageID": 2, "Header": header, "Body": {"id": "a"}}).encode() + b"\n")
+        answers = (await asyncio.wait_for(reader.read(), 10)).splitlines()
+        assert [json.loads(line)["Body"]["errid"] for line in answers] == [1003] * MOST_WRONG_TOKENS
+        writer.close()
+    assert told == ["a wrong token on the TCP interface, from 127.0.0.1"] * MOST_WRONG_TOKENS
+    assert _refused_secrets() - before == MOST_WRONG_TOKENS
+
+
+async def test_R152_who_guesses_the_secret_of_nsq_is_counted_and_told_of() -> None:
+    told: list[str] = []
+    before = _refused_secrets()
+    async with endpoint(limits=ProducerLimits(on_refused=told.append), auth="the right one") as at:
+        wire = await at.dial()
+        wire.send(b"AUTH\n" + sized(b"guess"))
+        assert (await wire.error()).startswith("E_UNAUTHORIZED")
+        head = f"POST /pub?topic={HEARTBEATS} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer guess\r\n"
+        http = await at.dial(f"{head}Content-Length: 1\r\n\r\nx".encode(), port=at.http_port)
+        assert b" 403 " in await asyncio.wait_for(http.reader.readline(), 10)
+    assert [each.partition(", from ")[0] for each in told] == ["a wrong secret on NSQ", "a wrong secret on NSQ by HTTP"]
+    assert _refused_secrets() - before == 2

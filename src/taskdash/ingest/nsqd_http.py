@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from msgspec import Struct
 
+from taskdash import telemetry
 from taskdash.clock import Clock, every
 from taskdash.errors import StoreRefused
 from taskdash.health import Inputs, Parts
@@ -163,16 +164,19 @@ class NsqdHttp:
         if request.method not in methods:
             raise Refused(405, "METHOD_NOT_ALLOWED")
         if request.method == "POST":
-            self._check_sender(request.headers)
+            self._check_sender(request)
         query = parse_qs(parts.query, keep_blank_values=True)
         return await act(request, {name: values[0] for name, values in query.items()})
 
-    def _check_sender(self, headers: Mapping[str, str]) -> None:
+    def _check_sender(self, request: Request) -> None:
+        headers = request.headers
         site = headers.get("sec-fetch-site", "none")
         if site not in {"none", "same-origin"} or "origin" in headers:
             raise Refused(403, "FORBIDDEN")
         told = headers.get("authorization", "").encode("latin-1", "replace")
         if self._auth and not hmac.compare_digest(told, f"Bearer {self._auth}".encode()):
+            telemetry.secrets_refused.inc()
+            self._limits.on_refused(f"a wrong secret on NSQ by HTTP, from {request.peer}")
             raise Refused(403, "E_UNAUTHORIZED")
 
     # routes

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
+from taskdash import telemetry
 from taskdash.clock import Clock
 from taskdash.errors import StoreRefused
 from taskdash.model.admission import AN_ADDRESS, CONNECTIONS, Network, Tell, unheard
@@ -62,6 +63,7 @@ class Producer(asyncio.Protocol):
         self._endpoint = endpoint
         self._clock = clock
         self._auth = auth
+        self._on_refused = limits.on_refused
         self._tls = tls
         self._reader = nsq.CommandReader(limits.message_bytes)
         self._turns = Turns(self._read, self._is_full)
@@ -237,6 +239,8 @@ class Producer(asyncio.Protocol):
         elif self._must_be_secure():
             self._fail("E_INVALID cannot AUTH in current state (TLS required)")
         elif not hmac.compare_digest(command.secret, self._auth.encode()):
+            telemetry.secrets_refused.inc()
+            self._on_refused(f"a wrong secret on NSQ, from {self.address}")
             self._fail("E_UNAUTHORIZED AUTH no authorizations found")
         else:
             self._is_known = True

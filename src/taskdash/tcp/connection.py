@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
+from taskdash import telemetry
 from taskdash.actions.tasks import TaskRequest
 from taskdash.clock import Clock
 from taskdash.errors import Busy, TaskDashError, Unauthorized
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 MOST_UNANSWERED, MOST_UNANSWERED_BYTES = 1_024, 256 * 1024
 MOST_UNSENT_BYTES = 64 * 1024
+MOST_WRONG_TOKENS = 10
+"""After so many the connection ends: who guesses is slower, and is seen."""
 MOST_FOUND_BYTES, A_FIND_BYTES = 128 * 1024, 4 * 1024
 """So much a connection's Finds under way may bring, judged by the largest of the last answers; what one is taken for at first
 (RELIABILITY R105)."""
@@ -85,6 +88,7 @@ class Connection(asyncio.Protocol):
         self._turns = Turns(self._read, self._is_full)
         self._queue: deque[Waiting] = deque()
         self._queued_bytes = 0
+        self._wrong_tokens = 0
         self._largest_bytes = A_FIND_BYTES
         self._transport: Any = None
         self._reading_paused = False
@@ -147,6 +151,8 @@ class Connection(asyncio.Protocol):
         self.last_heard_at = now
         packs = self._reader.feed(portion)
         for raw in packs:
+            if self._ending:
+                break
             self._take(pack.decode(raw), len(raw))
         began = None if packs else self.partial_since
         self.partial_since = (began or now) if self._reader.partial_bytes else None
@@ -173,6 +179,10 @@ class Connection(asyncio.Protocol):
     def _unauthorized(self, request: pack.Request) -> TaskDashError | None:
         if not self._token or hmac.compare_digest(request.token.encode(), self._token.encode()):
             return None
+        telemetry.secrets_refused.inc()
+        self._limits.on_refused(f"a wrong token on the TCP interface, from {self.address}")
+        self._wrong_tokens += 1
+        self._ending = self._ending or self._wrong_tokens >= MOST_WRONG_TOKENS
         return Unauthorized("Header.Token is missing or not the token of this listener")
 
     def _dispatch(self) -> None:
@@ -215,6 +225,7 @@ class Connection(asyncio.Protocol):
             ready.append(pack.encode(framing, waiting.request, body))
         if ready:
             self._largest_bytes = max(map(len, ready))
+            telemetry.tcp_requests.inc(len(ready))
         if ready and not self._closed:
             self._transport.write(b"".join(ready))
         if self._queue:
