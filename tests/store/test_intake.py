@@ -7,6 +7,7 @@ import pytest
 from msgspec import structs
 from sqlalchemy import Connection
 
+from taskdash import telemetry
 from taskdash.actions import arrivals, intake
 from taskdash.actions.arrivals import SPLIT_HINT, Topics
 from taskdash.actions.intake import Counts, store_batch
@@ -330,3 +331,13 @@ async def test_of_messages_that_nobody_understands_only_as_many_are_written_down
     kept = await db.read(lambda conn: dead_letters.page(conn, limit=2_000))
     assert len(kept) == len(written) == dead_letters.KEPT == arrivals.MOST_LETTERS
     assert kept[0].body == b"%d" % (dead_letters.KEPT + 499)
+
+
+async def test_what_is_stored_is_counted_for_the_metrics(db: Database) -> None:
+    def counted() -> list[float]:
+        names = ("messages_stored", "dead_letters", "events")
+        return [telemetry.registry.get_sample_value(f"taskdash_{name}_total") or 0.0 for name in names]
+
+    before = counted()
+    await store(db, a_registration(), a_beat(), Message(TOPICS.heartbeats, b"?", NOW, "nsq"))
+    assert [now - then for now, then in zip(counted(), before, strict=True)] == [3.0, 1.0, len(await history(db))]
