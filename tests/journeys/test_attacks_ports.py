@@ -170,6 +170,10 @@ async def test_R73_an_mpub_of_more_messages_than_one_transaction_should_hold_is_
         wire.send(mpub(*[b"x"] * (MANY_MESSAGES + 1)))
         assert await wire.error() == f"E_BAD_BODY MPUB invalid message count {MANY_MESSAGES + 1}"
         assert len(at.store.messages) == MANY_MESSAGES
+        head = f"POST /mpub?topic={HEARTBEATS} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {2 * MANY_MESSAGES + 2}\r\n\r\n"
+        http = await at.dial(head.encode() + b"x\n" * (MANY_MESSAGES + 1), port=at.http_port)
+        assert b" 413 " in await asyncio.wait_for(http.reader.readline(), 10)
+        assert len(at.store.messages) == MANY_MESSAGES
 
 
 LARGE = 120 * 1024

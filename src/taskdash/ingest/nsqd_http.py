@@ -243,6 +243,8 @@ class NsqdHttp:
             if isinstance(bodies, nsq.Fatal):
                 raise Refused(413, bodies.text.removeprefix("E_").partition(" ")[0])
             return await self._store(topic, list(bodies), request.peer)
+        if request.body.count(b"\n") > nsq.MANY_MESSAGES:
+            raise Refused(413, f"BODY_TOO_BIG: at most {nsq.MANY_MESSAGES} messages at once")
         lines = [line for line in request.body.split(b"\n") if line]
         if any(len(line) > self._limits.message_bytes for line in lines):
             raise Refused(413, "MSG_TOO_BIG")
