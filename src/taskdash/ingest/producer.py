@@ -29,6 +29,8 @@ VERSION = "1.3.0"
 """What clients and nsqadmin take us for: the nsqd whose protocol this is."""
 MOST_UNANSWERED, MOST_UNANSWERED_BYTES = 1_024, 8 * 1024 * 1024
 MOST_UNSENT_BYTES = 64 * 1024
+PORTION_BYTES = 32 * 1024
+"""What a turn reads goes into the inbox as one entry: cut smaller, what came together would be two commits."""
 HEARTBEAT_S, LINGER_S, HANDSHAKE_S = 30.0, 2.0, 10.0
 COMMAND_S, UNREAD_S = 30.0, 600.0
 """A command must be whole so long after its first byte, also for a peer that wants no heartbeats; and so long may answers stay
@@ -66,7 +68,7 @@ class Producer(asyncio.Protocol):
         self._on_refused = limits.on_refused
         self._tls = tls
         self._reader = nsq.CommandReader(limits.message_bytes)
-        self._turns = Turns(self._read, self._is_full)
+        self._turns = Turns(self._read, self._is_full, PORTION_BYTES)
         self._owed: deque[_Owed] = deque()
         self._owed_bytes = 0
         self._transport: Any = None
