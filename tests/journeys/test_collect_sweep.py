@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from msgspec import structs
 
 from taskdash.actions import collection
 from taskdash.collector.lanes import Limits
 from taskdash.errors import StoreRefused
 from taskdash.model.instants import in_seconds, seconds
+from taskdash.store import services
 from taskdash.store.places import Place
 from tests import service as task_services
 from tests.service import ONE, TWO, hangs, redirects, refuses, running, tells
@@ -147,9 +149,9 @@ async def test_R107_at_most_four_an_origin_and_so_many_in_all_are_asked_at_once(
         for n in range(60):
             ids.append(f"s{n}")
             await collector.register(ids[-1], service.at(f"/{n}", f"host{n % 10}.test"))
-        await collector.until(lambda: counting.most_in_all >= 13)
+        await collector.until(lambda: counting.most_in_all >= 9)
         await collector.pass_time(4)
-        assert sum(counting.now.values()) == 13, "the rest is kept for what is urgent"
+        assert sum(counting.now.values()) == 9, "the rest is kept for what is urgent and for who has answered before"
         counting.go.set()
         await collector.until_collected(*ids)
     assert max(counting.most.values()) <= 4
@@ -160,7 +162,7 @@ async def test_R13_an_origin_with_many_hanging_services_holds_no_place_of_others
     async with (
         running(hangs) as bad,
         running(tells([])) as good,
-        sweeping(place, Limits(at_once=20), whole_s=30) as collector,
+        sweeping(place, Limits(at_once=40), whole_s=30) as collector,
     ):
         for n in range(40):
             await collector.register(f"bad{n}", bad.at(f"/{n}"))
@@ -198,6 +200,31 @@ async def test_R9_R49_thousands_of_urls_that_hang_hold_up_neither_collecting_nor
         assert all(answers[service.id].ok for service in known)
         assert not waiting.done()
         waiting.cancel()
+
+
+async def test_R13_urls_that_never_answered_leave_half_of_the_places_to_those_that_did(place: Place) -> None:
+    limits = Limits(at_once=20, patience_s=600)
+    async with running(hangs) as bad, running(tells([])) as good, sweeping(place, limits, whole_s=600) as collector:
+        await collector.register("good", good.url)
+        await collector.until_collected("good")
+        await collector.register_many({f"bad{n}": bad.at("/", f"bad{n}.test") for n in range(40)})
+        await collector.until(lambda: len(bad.requests) == 4)
+        before = len(good.requests)
+        await collector.until(lambda: len(good.requests) >= before + 2, step_s=1)
+        assert len(bad.requests) == 4
+
+
+async def test_R13_of_a_url_that_changes_all_the_time_only_the_newest_waits_for_its_turn(place: Place) -> None:
+    limits = Limits(at_once=20, patience_s=600)
+    async with running(hangs) as bad, sweeping(place, limits, whole_s=600) as collector:
+        await collector.register_many({f"bad{n}": bad.at("/", f"bad{n}.test") for n in range(4)})
+        await collector.until(lambda: len(bad.requests) == 4)
+        mover = await collector.register("mover", "")
+        for n in range(5):
+            mover = structs.replace(mover, url=bad.at(f"/{n}", "mover.test"), collect_at=collector.clock.now())
+            await collector.db.write(lambda conn, moved=mover: services.save(conn, [moved]))  # type: ignore[misc]
+            await collector.until(lambda asked=(mover.pk, mover.url): asked in collector.sweep._errands)  # type: ignore[misc]
+        assert [url for pk, url in collector.sweep._errands if pk == mover.pk] == [mover.url]
 
 
 async def test_who_begins_to_answer_late_keeps_a_place_that_nobody_wants_and_is_else_asked_again(place: Place) -> None:

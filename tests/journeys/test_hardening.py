@@ -157,14 +157,14 @@ def _sized(body: bytes) -> bytes:
 async def test_only_programs_with_a_certificate_come_to_the_tcp_interface_and_the_nsq_endpoint(hardened: Hardened) -> None:
     pack: dict[str, Any] = {"MessageID": 2, "Header": {"RequestID": "Register"}, "Body": {"id": "1", "name": "one"}}
     reader, writer = await hardened.dial(8702, as_program=True)
-    for token, errid in (("", 1003), ("wrong", 1003), ("CHANGE-ME", 0)):
+    for token, errid in (("", 1003), ("wrong", 1003), ("CHANGE-ME-8701-TOKEN", 0)):
         pack["Header"]["Token"] = token
         writer.write(json.dumps(pack).encode() + b"\n")
         assert json.loads(await asyncio.wait_for(reader.readline(), 20))["Body"]["errid"] == errid
     writer.close()
     reader, writer = await hardened.dial(4152, as_program=True)
     beat = json.dumps({"id": "s", "name": "S"}).encode()
-    writer.write(b"  V2AUTH\n" + _sized(b"CHANGE-ME-TOO") + b"PUB taskdash.services\n" + _sized(beat))
+    writer.write(b"  V2AUTH\n" + _sized(b"CHANGE-ME-4150-SECRET") + b"PUB taskdash.services\n" + _sized(beat))
     async with asyncio.timeout(20):
         while (await reader.readexactly(int.from_bytes(await reader.readexactly(4), "big")))[4:] != b"OK":
             pass
@@ -184,7 +184,7 @@ async def test_the_curl_of_the_guide_publishes_with_a_certificate_and_not_withou
     command = command.replace("program.crt", hardened.program.cert).replace("program.key", hardened.program.key)
     command = command.replace(f"{NAME}:4443", f"127.0.0.1:{hardened.ports[4443]}")
     without = re.sub(r"--cert \S+ --key \S+", "", command)
-    no_secret = command.replace("CHANGE-ME-TOO", "wrong")
+    no_secret = command.replace("CHANGE-ME-4150-SECRET", "wrong")
     said = []
     for each in (command, without, no_secret):
         process = await asyncio.create_subprocess_shell(f"{each} -s", stdout=asyncio.subprocess.PIPE)

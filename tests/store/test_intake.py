@@ -4,15 +4,17 @@ import json
 from typing import Any
 
 import pytest
+from msgspec import structs
 from sqlalchemy import Connection
 
-from taskdash.actions import intake
+from taskdash import telemetry
+from taskdash.actions import arrivals, intake
 from taskdash.actions.arrivals import SPLIT_HINT, Topics
 from taskdash.actions.intake import Counts, store_batch
 from taskdash.actions.services import delete_service, heartbeat, register_service
 from taskdash.errors import Forbidden, NotFound, StoreRefused
 from taskdash.model.instants import Instant, seconds
-from taskdash.model.records import Actor, Heartbeat, Message, Registration, Service
+from taskdash.model.records import Actor, DeadLetter, Heartbeat, Message, Registration, Service
 from taskdash.store import dead_letters, events, senders, services, tasks
 from taskdash.store.database import Database
 from tests.support import NOW, a_task
@@ -300,3 +302,42 @@ async def test_only_an_admin_removes_a_service(db: Database) -> None:
     await store(db, a_registration())
     with pytest.raises(Forbidden):
         await delete_service(db, Actor(type="user", id="lea", channel="web", role="lead"), "billing", NOW)
+
+
+async def test_history_names_the_address_that_a_registration_and_a_goodbye_came_from(db: Database) -> None:
+    """Anybody who reaches the port can speak for a service: people must see from where it was done (SPEC 3, hardening)."""
+    beat = a_beat(at=NOW + seconds(1), reserved='{"leaving":true}')
+    told = [a_registration(name="Billing"), a_registration(at=NOW + 1, url="http://10.66.0.1/evil")]
+    await store(db, *(structs.replace(message, sender="10.0.0.66:6666") for message in told), beat, now=NOW + seconds(2))
+    found = {event.kind: event.evidence for event in await db.read(lambda conn: events.after(conn, 0))}
+    assert found["service.registered"] == "It was told from 10.0.0.66:6666."
+    assert found["service.changed"] == "It was told from 10.0.0.66:6666."
+    assert found["service.state"].endswith("from 10.0.0.9:4000.")
+
+
+async def test_of_messages_that_nobody_understands_only_as_many_are_written_down_as_are_kept(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+    letter = arrivals.letter
+
+    def counted(message: Message, reason: str, now: Instant) -> DeadLetter:
+        written.append(reason)
+        return letter(message, reason, now)
+
+    monkeypatch.setattr(arrivals, "letter", counted)
+    garbage = [Message(TOPICS.heartbeats, b"%d" % number, NOW, "nsq") for number in range(dead_letters.KEPT + 500)]
+    assert (await store(db, *garbage)).dead == dead_letters.KEPT + 500
+    kept = await db.read(lambda conn: dead_letters.page(conn, limit=2_000))
+    assert len(kept) == len(written) == dead_letters.KEPT == arrivals.MOST_LETTERS
+    assert kept[0].body == b"%d" % (dead_letters.KEPT + 499)
+
+
+async def test_what_is_stored_is_counted_for_the_metrics(db: Database) -> None:
+    def counted() -> list[float]:
+        names = ("messages_stored", "dead_letters", "events")
+        return [telemetry.registry.get_sample_value(f"taskdash_{name}_total") or 0.0 for name in names]
+
+    before = counted()
+    await store(db, a_registration(), a_beat(), Message(TOPICS.heartbeats, b"?", NOW, "nsq"))
+    assert [now - then for now, then in zip(counted(), before, strict=True)] == [3.0, 1.0, len(await history(db))]

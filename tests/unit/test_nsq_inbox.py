@@ -21,8 +21,8 @@ class Door:
         self.inbox = Inbox(self.store, self.clock, window_s=window_s)
         self.settled: list[tuple[str, StoreRefused | None]] = []
 
-    def put(self, label: str, count: int = 1, body: bytes = b"x") -> None:
-        messages = [Message(HEARTBEATS, body, self.clock.now(), "nsq")] * count
+    def put(self, label: str, count: int = 1, body: bytes = b"x", sender: str = "") -> None:
+        messages = [Message(HEARTBEATS, body, self.clock.now(), "nsq", sender)] * count
         self.inbox.put(messages, lambda refused: self.settled.append((label, refused)))
 
     def stored(self, *labels: str) -> bool:
@@ -220,3 +220,18 @@ async def test_drain_waits_for_what_came() -> None:
         at.store.open.set()
         assert await at.inbox.drain(5.0) is True
         assert at.stored("a")
+
+
+async def test_R13_who_sends_much_waits_behind_its_own_and_others_do_not() -> None:
+    async with door() as at:
+        at.store.open.clear()
+        at.put("under way")
+        await eventually(lambda: at.store.under_way)
+        for number in range(20):
+            at.put(f"much {number}", count=MOST_MESSAGES, sender="flood:1")
+        at.put("little", sender="other:1")
+        at.store.open.set()
+        await eventually(lambda: len(at.settled) == 22)
+        labels = [label for label, _refused in at.settled]
+        assert labels.index("little") <= 3
+        assert [label for label in labels if label.startswith("much")] == [f"much {number}" for number in range(20)]

@@ -10,6 +10,7 @@ from msgspec import UNSET, structs
 
 from taskdash.model.instants import seconds
 from taskdash.model.records import Registration, Service
+from taskdash.model.reserved import read_hints
 from taskdash.rules.registration import changed_fields, heard_at, is_leaving, merge
 from tests.support import NOW, a_service
 
@@ -147,3 +148,9 @@ def test_R4_what_a_service_says_of_itself_does_not_touch_its_liveness() -> None:
     known = a_service(state="down", evidence="why")
     after = heard(known, told(name="Bills"))
     assert structs.replace(after, name=known.name, told_at=(), registered_at=known.registered_at).state == "down"
+
+
+def test_an_interval_of_hundreds_of_digits_is_clamped_as_any_other() -> None:
+    hints = read_hints(f'{{"heartbeat_interval":{"9" * 400},"collect_interval":-{"9" * 400}}}')
+    assert hints.heartbeat_interval_s == 86_400.0
+    assert hints.problems == ("reserved: collect_interval must not be negative",)

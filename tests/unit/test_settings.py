@@ -158,10 +158,18 @@ def test_a_listener_that_others_reach_without_authentication_is_refused(name: st
 
 
 def test_a_listener_that_others_reach_is_allowed_with_authentication() -> None:
-    load({"tcp": "0.0.0.0:9000"}, {"TASKDASH_TCP__TOKEN": "secret"})
-    load({"nsq_listen": "0.0.0.0:9000"}, {"TASKDASH_NSQ__AUTH": "secret"})
+    load({"tcp": "0.0.0.0:9000"}, {"TASKDASH_TCP__TOKEN": "a secret of some length"})
+    load({"nsq_listen": "0.0.0.0:9000"}, {"TASKDASH_NSQ__AUTH": "a secret of some length"})
     load({"nsq_listen": "0.0.0.0:9000", "nsqd": ["a:1"]}, {})  # a cluster has no endpoint of its own
     load({"http": "0.0.0.0:9000"}, {})  # people and programs sign in
+
+
+def test_a_secret_that_others_could_guess_is_refused() -> None:
+    """They can try thousands a second (RELIABILITY, Attacks)."""
+    wanted = "must have at least 16 characters: other machines can reach 0.0.0.0:9000 and guess it"
+    assert f"setting tcp.token {wanted}" in refusal({"tcp": "0.0.0.0:9000"}, {"TASKDASH_TCP__TOKEN": "hunter2"})
+    assert f"setting nsq.auth {wanted}" in refusal({"nsq_listen": "0.0.0.0:9000"}, {"TASKDASH_NSQ__AUTH": "x" * 15})
+    load({"tcp": "127.0.0.1:9000"}, {"TASKDASH_TCP__TOKEN": "hunter2"})
 
 
 def test_fewer_roles_need_postgresql() -> None:

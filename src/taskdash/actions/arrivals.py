@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct, field
@@ -15,10 +16,13 @@ from taskdash.wire.messages import decode_heartbeat, decode_registration
 
 MOST_BEATS_OF_ONE = 31
 """Of one service's beats in one batch only so many, the newest, count: its strip shows no more (SPEC 8)."""
+MOST_LETTERS = 1_000
+"""Of the messages of one batch that cannot be understood only so many, the newest, are written down: no more are kept."""
 READ_AT_ONCE = 500
 """So many messages are read before the loop may do something else."""
 _LOOKED_AT_BYTES = 8_192
 """More than is kept of a dead letter, so that a secret which is cut there is known for one."""
+STRANGE_TOPIC = "the topic is none of TaskDash's"
 SPLIT_HINT = "; it looks like one line of a pretty-printed object: text /mpub ends a message at each newline"
 _SPLIT = re.compile(rb'\s*(?:[\[\]{}]+,?|"[^"]*"\s*:\s*.*?,?)\s*', re.DOTALL)
 
@@ -45,6 +49,7 @@ class Heard(Struct):
     beats: list[tuple[Instant, str]] = field(default_factory=list)
     """(instant, source)"""
     goodbyes: list[tuple[Instant, str]] = field(default_factory=list)
+    """(instant, address that it came from)"""
     count: int = 0
     sender: str = ""
 
@@ -61,7 +66,15 @@ class Arrivals(Struct):
     told: list[Told] = field(default_factory=list)
     heard: dict[str, Heard] = field(default_factory=dict)
     letters: list[DeadLetter] = field(default_factory=list)
+    unread: deque[tuple[Message, str]] = field(default_factory=lambda: deque(maxlen=MOST_LETTERS))
+    """(message, why it cannot be understood)"""
+    dead: int = 0
     beats: int = 0
+
+    def give_up(self, message: Message, reason: str) -> None:
+        """It becomes a dead letter, if it is among the newest."""
+        self.dead += 1
+        self.unread.append((message, reason))
 
 
 async def sort_out(messages: Sequence[Message], now: Instant, topics: Topics) -> Arrivals:
@@ -71,6 +84,9 @@ async def sort_out(messages: Sequence[Message], now: Instant, topics: Topics) ->
         if start:
             await asyncio.sleep(0)
         _read_some(arrivals, messages[start : start + READ_AT_ONCE], now, topics)
+    for message, reason in arrivals.unread:
+        hint = "" if reason == STRANGE_TOPIC else split_hint(message.body)
+        arrivals.letters.append(letter(message, reason + hint, now))
     return arrivals
 
 
@@ -82,13 +98,14 @@ def _read_some(arrivals: Arrivals, messages: Iterable[Message], now: Instant, to
             elif message.topic == topics.services:
                 arrivals.told.append(_told(decode_registration(message.body), heard_at(message.sent_at, now), message))
             else:
-                arrivals.letters.append(letter(message, "the topic is none of TaskDash's", now))
+                arrivals.give_up(message, STRANGE_TOPIC)
         except TaskDashError as error:
-            arrivals.letters.append(letter(message, error.detail + split_hint(message.body), now))
+            arrivals.give_up(message, error.detail)
 
 
 def _told(registration: Registration, at: Instant, message: Message) -> Told:
-    return Told(registration, at, message.source, Actor(type="service", id=registration.id, channel="nsq"))
+    actor = Actor(type="service", id=registration.id, channel="nsq", address=message.sender)
+    return Told(registration, at, message.source, actor)
 
 
 def _beats(arrivals: Arrivals, beat: Heartbeat, at: Instant, message: Message) -> None:
@@ -98,7 +115,7 @@ def _beats(arrivals: Arrivals, beat: Heartbeat, at: Instant, message: Message) -
         heard = arrivals.heard[beat.id] = Heard(sender=message.sender)
     heard.count += 1
     if beat.reserved and is_leaving(beat.reserved):
-        heard.goodbyes.append((at, message.source))
+        heard.goodbyes.append((at, message.sender))
     else:
         heard.beats.append((at, message.source))
 
@@ -124,4 +141,4 @@ def split_hint(body: bytes) -> str:
 
 def dead_of(messages: Sequence[Message], reason: str, now: Instant) -> Arrivals:
     """A batch of nothing but dead letters."""
-    return Arrivals(letters=[letter(message, reason, now) for message in messages])
+    return Arrivals(letters=[letter(message, reason, now) for message in messages], dead=len(messages))

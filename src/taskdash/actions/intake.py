@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct, structs
 from sqlalchemy import Connection
 
+from taskdash import telemetry
 from taskdash.actions.arrivals import Arrivals, Heard, Told, Topics, dead_of, sort_out
 from taskdash.errors import RowRefused, TaskDashError
 from taskdash.model.instants import Instant
@@ -43,7 +44,7 @@ async def store_batch(
     """Store a batch; when it returns all of it is durable (R1). Raises StoreRefused, and then nothing of it is kept."""
     arrivals = await sort_out(messages, now, topics)
     try:
-        return await db.write(lambda conn: _stored(conn, arrivals, now, limits))
+        return _counted(await db.write(lambda conn: _stored(conn, arrivals, now, limits)))
     except Exception as error:
         if _is_the_stores(error):
             raise
@@ -56,7 +57,7 @@ async def _isolated(
     """Halve until the message that cannot be stored is alone, and make it a dead letter."""
     if len(messages) == 1:
         arrivals = dead_of(messages, f"TaskDash could not store it ({type(error).__name__})", now)
-        return await db.write(lambda conn: _stored(conn, arrivals, now, limits))
+        return _counted(await db.write(lambda conn: _stored(conn, arrivals, now, limits)))
     half = len(messages) // 2
     first = await store_batch(db, messages[:half], now, topics, limits=limits)
     second = await store_batch(db, messages[half:], now, topics, limits=limits)
@@ -66,6 +67,13 @@ async def _isolated(
         first.dead + second.dead,
         first.unregistered + second.unregistered,
     )
+
+
+def _counted(counts: Counts) -> Counts:
+    """The same, for /metrics too: what is durable counts, once."""
+    telemetry.messages_stored.inc(counts.registrations + counts.beats + counts.dead)
+    telemetry.dead_letters.inc(counts.dead)
+    return counts
 
 
 def _is_the_stores(error: Exception) -> bool:
@@ -81,7 +89,7 @@ def _stored(conn: Connection, arrivals: Arrivals, now: Instant, limits: Limits) 
     senders.add(conn, unregistered)
     dead_letters.append(conn, arrivals.letters)
     unheard = sum(sender.count for sender in unregistered)
-    return Counts(len(arrivals.told), arrivals.beats, len(arrivals.letters), unheard)
+    return Counts(len(arrivals.told), arrivals.beats, arrivals.dead, unheard)
 
 
 class Batch:
@@ -156,8 +164,8 @@ class Batch:
         """A beat that changes more than the deadline, or a goodbye: the whole rule over the whole service."""
         for at, source in heard.in_order():
             self._keep(*liveness.beat(self._services[key], at, self._now, source, self._limits))
-        for at, _source in sorted(heard.goodbyes):
-            self._keep(*liveness.goodbye(self._services[key], at, self._now, self._limits))
+        for at, address in sorted(heard.goodbyes):
+            self._keep(*liveness.goodbye(self._services[key], at, self._now, self._limits, address=address))
 
 
 def _sender(key: str, heard: Heard, now: Instant) -> Sender:

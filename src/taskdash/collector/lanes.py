@@ -2,7 +2,8 @@
 
 Law: no url that hangs holds up one that answers. Who waits for its origin or for a lane of the slow holds no place that
 another could use; who has a place that others wait for, and has not begun to answer after `patience_s`, gives it back and
-waits among the slow. What liveness and people ask has lanes of its own, because no verdict waits for what is only collected.
+waits among the slow. Who never answered at its url has at most half of the places of those who did. What liveness and people
+ask has lanes of its own, because no verdict waits for what is only collected.
 """
 
 import asyncio
@@ -34,6 +35,13 @@ class Turn(Struct, frozen=True, kw_only=True):
 
     urgent: bool
     slow: bool
+    new: bool = False
+    """Its url has not answered yet: anybody can name thousands of such urls."""
+
+    @property
+    def lane(self) -> "Turn":
+        """Whose places it needs."""
+        return Turn(urgent=self.urgent, slow=self.slow)
 
 
 class _Origin:
@@ -58,6 +66,7 @@ class Lanes:
             Turn(urgent=True, slow=True): quarter,
         }
         self._lanes = {turn: asyncio.Semaphore(count) for turn, count in places.items()}
+        self._newcomers = asyncio.Semaphore(max(1, places[Turn(urgent=False, slow=False)] // 2))
         self._waiting: Counter[Turn] = Counter()
         self._an_origin = limits.an_origin
         self._origins: dict[str, _Origin] = {}
@@ -70,19 +79,27 @@ class Lanes:
 
     def is_wanted(self, turn: Turn) -> bool:
         """Whether somebody waits for a place in this lane."""
-        return self._waiting[turn] > 0
+        return self._waiting[turn.lane] > 0 or self._waiting[turn] > 0
 
     @asynccontextmanager
     async def _place(self, turn: Turn) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            if turn.new:
+                await stack.enter_async_context(self._one_of(self._newcomers, turn))
+            await stack.enter_async_context(self._one_of(self._lanes[turn.lane], turn.lane))
+            yield
+
+    @asynccontextmanager
+    async def _one_of(self, places: asyncio.Semaphore, turn: Turn) -> AsyncIterator[None]:
         self._waiting[turn] += 1
         try:
-            await self._lanes[turn].acquire()
+            await places.acquire()
         finally:
             self._waiting[turn] -= 1
         try:
             yield
         finally:
-            self._lanes[turn].release()
+            places.release()
 
     @asynccontextmanager
     async def _origin(self, name: str, turn: Turn) -> AsyncIterator[None]:

@@ -53,7 +53,13 @@ class _Errand(Struct, eq=False):
     @property
     def turn(self) -> Turn:
         """The kind of turn it needs now."""
-        return Turn(urgent=self.urgent, slow=self.hangs or is_slow(self.service, urgent=self.urgent))
+        slow = self.hangs or is_slow(self.service, urgent=self.urgent)
+        return Turn(urgent=self.urgent, slow=slow, new=not self.urgent and not slow and not self.service.collect_digest)
+
+    @property
+    def only_waits(self) -> bool:
+        """It has no place yet and nobody waits for its answer."""
+        return not self.has_turn and not self.urgent
 
 
 class _CutError(Exception):
@@ -82,6 +88,7 @@ class Sweep:
         self._lanes = Lanes(limits)
         self._patience_s = limits.patience_s
         self._errands: dict[Asked, _Errand] = {}
+        self._newest: dict[int, Asked] = {}
         self._tasks: set[asyncio.Task[UrlAnswer]] = set()
         self._results: list[Result] = []
         self._held: dict[Asked, Instant] = {}
@@ -161,12 +168,24 @@ class Sweep:
                 known.urgent = known.urgent or urgent
                 return known.task
             known.task.cancel()  # nobody waits for what is not urgent
+        self._forget_older_url(service)
         errand = _Errand(service, urgent, hangs=known is not None and known.hangs)
         errand.task = task = asyncio.create_task(self._run_errand(errand))
         self._errands[_asked(service)] = errand
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def _forget_older_url(self, service: Service) -> None:
+        """A url that it had before, and that still waits for its turn, is not asked any more: urls can change every second."""
+        before = self._newest.get(service.pk)
+        self._newest[service.pk] = _asked(service)
+        if before is None or before == _asked(service):
+            return
+        older = self._errands.get(before)
+        if older is not None and older.task is not None and older.only_waits:
+            older.task.cancel()
+            del self._errands[before]
 
     async def _run_errand(self, errand: _Errand) -> UrlAnswer:
         service = errand.service
@@ -183,6 +202,8 @@ class Sweep:
         finally:
             if self._errands.get(_asked(service)) is errand:
                 del self._errands[_asked(service)]
+                if self._newest.get(service.pk) == _asked(service):
+                    del self._newest[service.pk]
 
     async def _in_turn(self, errand: _Errand) -> UrlAnswer:
         turn = errand.turn

@@ -71,7 +71,7 @@ def write(settings: Settings, change: Callable[[Connection], T]) -> T:
             dialect.roll_back(conn)
             raise
         try:
-            dialect.commit(conn, told=events.were_appended(conn))
+            dialect.commit(conn, told=bool(events.were_appended(conn)))
         except DBAPIError as error:
             raise refusal_of_commit(dialect, error) from error
         return result

@@ -12,12 +12,15 @@ from msgspec import Struct
 
 from taskdash.clock import Clock
 from taskdash.model.instants import Instant, seconds
+from taskdash.turns import Turns
 
 if TYPE_CHECKING:
     from taskdash.ingest.nsqd_http import NsqdHttp
 
 HEAD_S, BODY_S, IDLE_S, LINGER_S = 10.0, 30.0, 60.0, 2.0
 HEAD_BYTES = 32 * 1024
+PORTION_BYTES = 4 * 1024
+"""Chunks of one byte each cost so much that a turn reads only so many."""
 
 
 class Request(Struct, frozen=True):
@@ -46,12 +49,12 @@ class HttpPeer(asyncio.Protocol):
         self._clock = clock
         self._most = most_body_bytes
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_BYTES)
+        self._turns = Turns(self._receive, lambda: self._answering is not None, PORTION_BYTES)
         self._request: h11.Request | None = None
         self._body = bytearray()
         self._transport: Any = None
         self._answering: asyncio.Task[None] | None = None
-        self._ending = False
-        self._closed = False
+        self._ending = self._closed = self._reading_paused = False
         self._lingers_since: Instant | None = None
         self._quiet_since: Instant = clock.now()
         self._began_at: Instant | None = None
@@ -82,14 +85,32 @@ class HttpPeer(asyncio.Protocol):
         """Read on."""
         if self._ending or self._closed:
             return
+        self._turns.receive(data)
+        self._adjust_reading()
+
+    def _receive(self, portion: bytes) -> None:
+        if self._ending or self._closed:
+            self._turns.stop()
+            return
         self._began_at = self._began_at or self._clock.now()
         try:
-            self._http.receive_data(data)
+            self._http.receive_data(portion)
         except h11.RemoteProtocolError:
             self._last_word(400, b'{"message":"BAD_REQUEST"}')
-            return
-        if self._answering is None:
+        else:
             self._read()
+        self._adjust_reading()
+
+    def _adjust_reading(self) -> None:
+        """No more is read while a request is answered or bytes wait for their turn."""
+        wanted = not self._ending and (self._answering is not None or self._turns.is_behind)
+        if wanted == self._reading_paused or self._closed:
+            return
+        self._reading_paused = wanted
+        if wanted:
+            self._transport.pause_reading()
+        else:
+            self._transport.resume_reading()
 
     def _read(self) -> None:
         try:
@@ -110,8 +131,9 @@ class HttpPeer(asyncio.Protocol):
             self._body += event.data
             if len(self._body) > self._most:
                 self._last_word(413, b'{"message":"BODY_TOO_BIG"}')
+            elif no_room := self._endpoint.unfinished.keep(self, len(self._body)):
+                self._last_word(503, b'{"message":"%b"}' % no_room.encode())
         elif isinstance(event, h11.EndOfMessage):
-            self._transport.pause_reading()
             self._answering = asyncio.get_running_loop().create_task(self._answer())
         elif isinstance(event, h11.ConnectionClosed):
             self.end()
@@ -131,6 +153,7 @@ class HttpPeer(asyncio.Protocol):
             return
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in head.headers}
         request = Request(head.method.decode(), head.target.decode("latin-1"), headers, bytes(self._body), self.peer)
+        self._drop_body()
         response = await self._endpoint.answer(request)
         if not self._closed:
             self._send(response, has_body=head.method != b"HEAD")
@@ -140,8 +163,9 @@ class HttpPeer(asyncio.Protocol):
             self._close()
         elif not self._closed:
             self._http.start_next_cycle()
-            self._transport.resume_reading()
             self._read()
+            self._turns.resume()
+            self._adjust_reading()
 
     def _send(self, response: Response, *, has_body: bool) -> None:
         headers = [
@@ -167,9 +191,14 @@ class HttpPeer(asyncio.Protocol):
 
     def _linger(self) -> None:
         """Close so that the peer can read the last word: a close over unread bytes would reset the connection."""
+        self._drop_body()
         self._ending = True
         self._lingers_since = self._clock.now()
         self._transport.write_eof()
+
+    def _drop_body(self) -> None:
+        self._body.clear()
+        self._endpoint.unfinished.gone(self)
 
     # time
 

@@ -3,19 +3,17 @@
 Law: never more than one transaction under way; what arrives meanwhile is the next batch. A producer waits for its OK, so a
 batch starts at once while commits are cheap enough (a token bucket), then when as many have come as a wait of 5 ms was seen to
 bring, so that producers who all wait for us are not kept waiting for nobody; a consumer's messages, for which nobody waits, are
-gathered over a fixed window (NSQ.md A.2). Who waits behind a slow transaction for 5 s is refused, and until that
-transaction returns so is who comes (R27); what is inside it waits for its outcome, whatever it is (R2).
+gathered over a fixed window (NSQ.md A.2). Senders are served in turns. Who waits behind a slow transaction for 5 s is refused,
+and until that transaction returns so is who comes (R27); what is inside it waits for its outcome, whatever it is (R2).
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-
-from msgspec import Struct
 
 from taskdash.clock import Clock
 from taskdash.errors import StoreRefused, TaskDashError
 from taskdash.health import Parts
+from taskdash.ingest.fair_queue import FairQueue, Put, Settle
 from taskdash.model.instants import Instant, in_seconds, seconds
 from taskdash.model.records import Message
 
@@ -29,14 +27,6 @@ PATIENCE_S, LOOK_EVERY_S = 5.0, 1.0
 
 Store = Callable[[Sequence[Message]], Awaitable[object]]
 """Stores a whole batch durably, or raises StoreRefused."""
-Settle = Callable[[StoreRefused | None], None]
-
-
-class _Put(Struct):
-    messages: Sequence[Message]
-    settle: Settle
-    at: Instant
-    size: int
 
 
 class Inbox:
@@ -46,7 +36,7 @@ class Inbox:
         self._store = store
         self._clock = clock
         self._window_s = window_s
-        self._waiting: deque[_Put] = deque()
+        self._waiting = FairQueue()
         self._count = self._bytes = 0
         self._something, self._enough, self._idle = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._idle.set()
@@ -74,7 +64,7 @@ class Inbox:
             asyncio.get_running_loop().call_soon(settle, StoreRefused(self.trouble))
             return
         size = sum(len(message.body) for message in messages)
-        self._waiting.append(_Put(messages, settle, self._clock.now(), size))
+        self._waiting.append(Put(messages, settle, self._clock.now(), size))
         self._count += len(messages)
         self._bytes += size
         self._idle.clear()
@@ -150,8 +140,8 @@ class Inbox:
 
     # a batch
 
-    def _take(self) -> list[_Put]:
-        batch: list[_Put] = []
+    def _take(self) -> list[Put]:
+        batch: list[Put] = []
         messages = size = 0
         while self._waiting and (not batch or (messages < MOST_MESSAGES and size < MOST_BYTES)):
             put = self._pop()
@@ -160,14 +150,17 @@ class Inbox:
             size += put.size
         return batch
 
-    def _pop(self) -> _Put:
+    def _pop(self) -> Put:
         put = self._waiting.popleft()
+        self._forget(put)
+        return put
+
+    def _forget(self, put: Put) -> None:
         self._count -= len(put.messages)
         self._bytes -= put.size
         self._mark_enough()
-        return put
 
-    async def _settle(self, batch: Sequence[_Put]) -> None:
+    async def _settle(self, batch: Sequence[Put]) -> None:
         if not batch:
             return
         refused: StoreRefused | None = None
@@ -193,12 +186,13 @@ class Inbox:
         while True:
             await self._clock.sleep(LOOK_EVERY_S)
             oldest = self._clock.now() - seconds(PATIENCE_S)
-            if self._is_storing and self._waiting and self._waiting[0].at <= oldest:
-                self._refuse_older(oldest)
+            if self._is_storing and (late := self._waiting.pop_until(oldest)):
+                self._refuse(late)
 
-    def _refuse_older(self, oldest: Instant) -> None:
+    def _refuse(self, late: Sequence[Put]) -> None:
         self._is_stuck = True
         self._turn(f"the store has not answered for {PATIENCE_S:.0f} s; nothing was kept")
         refused = StoreRefused(self.trouble)
-        while self._waiting and self._waiting[0].at <= oldest:
-            self._pop().settle(refused)
+        for put in late:
+            self._forget(put)
+            put.settle(refused)

@@ -15,13 +15,14 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 from msgspec import Struct
 
+from taskdash import telemetry
 from taskdash.clock import Clock, every
 from taskdash.errors import StoreRefused
 from taskdash.health import Inputs, Parts
 from taskdash.ingest.http_peer import HttpPeer, Request, Response
 from taskdash.ingest.inbox import Inbox
 from taskdash.ingest.producer import VERSION, Limits
-from taskdash.model.admission import Admission
+from taskdash.model.admission import Admission, Unfinished
 from taskdash.model.instants import Instant, in_seconds, seconds
 from taskdash.model.records import Message
 from taskdash.wire import nsq
@@ -75,6 +76,7 @@ class NsqdHttp:
         self._seen = {topic: _Seen() for topic in topics}
         self._peers: set[HttpPeer] = set()
         self._admission = Admission(limits.allow, limits.connections, limits.connections_an_address, limits.on_refused)
+        self.unfinished = Unfinished()
         self._empty = asyncio.Event()
         self._empty.set()
         self._server: asyncio.Server | None = None
@@ -140,6 +142,7 @@ class NsqdHttp:
         """Forget the peer."""
         self._peers.discard(peer)
         self._admission.gone(peer.address)
+        self.unfinished.gone(peer)
         if not self._peers:
             self._empty.set()
 
@@ -161,16 +164,19 @@ class NsqdHttp:
         if request.method not in methods:
             raise Refused(405, "METHOD_NOT_ALLOWED")
         if request.method == "POST":
-            self._check_sender(request.headers)
+            self._check_sender(request)
         query = parse_qs(parts.query, keep_blank_values=True)
         return await act(request, {name: values[0] for name, values in query.items()})
 
-    def _check_sender(self, headers: Mapping[str, str]) -> None:
+    def _check_sender(self, request: Request) -> None:
+        headers = request.headers
         site = headers.get("sec-fetch-site", "none")
         if site not in {"none", "same-origin"} or "origin" in headers:
             raise Refused(403, "FORBIDDEN")
         told = headers.get("authorization", "").encode("latin-1", "replace")
         if self._auth and not hmac.compare_digest(told, f"Bearer {self._auth}".encode()):
+            telemetry.secrets_refused.inc()
+            self._limits.on_refused(f"a wrong secret on NSQ by HTTP, from {request.peer}")
             raise Refused(403, "E_UNAUTHORIZED")
 
     # routes
@@ -237,6 +243,8 @@ class NsqdHttp:
             if isinstance(bodies, nsq.Fatal):
                 raise Refused(413, bodies.text.removeprefix("E_").partition(" ")[0])
             return await self._store(topic, list(bodies), request.peer)
+        if request.body.count(b"\n") > nsq.MANY_MESSAGES:
+            raise Refused(413, f"BODY_TOO_BIG: at most {nsq.MANY_MESSAGES} messages at once")
         lines = [line for line in request.body.split(b"\n") if line]
         if any(len(line) > self._limits.message_bytes for line in lines):
             raise Refused(413, "MSG_TOO_BIG")
@@ -253,6 +261,8 @@ class NsqdHttp:
         return topic
 
     async def _store(self, topic: str, bodies: list[bytes], peer: str) -> Response:
+        if self._inbox.is_crowded:
+            raise Refused(503, "too much waits to be stored; try again later")
         stored: asyncio.Future[StoreRefused | None] = asyncio.get_running_loop().create_future()
         messages = [Message(topic, body, self._stamp(), INPUT, peer) for body in bodies]
         self._inputs.heard(INPUT, 0, 0)

@@ -15,7 +15,7 @@ from taskdash.errors import StoreRefused
 from taskdash.health import Inputs, Parts
 from taskdash.ingest.inbox import Inbox
 from taskdash.ingest.producer import Limits, Producer
-from taskdash.model.admission import Admission
+from taskdash.model.admission import Admission, Unfinished
 from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Message
 from taskdash.wire import nsq
@@ -54,6 +54,7 @@ class NsqdTcp:
         self._tls = tls
         self._producers: set[Producer] = set()
         self._admission = Admission(limits.allow, limits.connections, limits.connections_an_address, limits.on_refused)
+        self.unfinished = Unfinished()
         self._taken: list[_Taken] = []
         self._handshakes: set[asyncio.Task[None]] = set()
         self._last_at: Instant = 0
@@ -124,6 +125,7 @@ class NsqdTcp:
         """Forget the peer."""
         self._producers.discard(producer)
         self._admission.gone(producer.address)
+        self.unfinished.gone(producer)
         if not self._producers:
             self._empty.set()
 

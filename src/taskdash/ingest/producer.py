@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
+from taskdash import telemetry
 from taskdash.clock import Clock
 from taskdash.errors import StoreRefused
 from taskdash.model.admission import AN_ADDRESS, CONNECTIONS, Network, Tell, unheard
 from taskdash.model.fields import safe_text
 from taskdash.model.instants import Instant, seconds
+from taskdash.turns import Turns
 from taskdash.wire import nsq
 
 if TYPE_CHECKING:
@@ -27,7 +29,12 @@ VERSION = "1.3.0"
 """What clients and nsqadmin take us for: the nsqd whose protocol this is."""
 MOST_UNANSWERED, MOST_UNANSWERED_BYTES = 1_024, 8 * 1024 * 1024
 MOST_UNSENT_BYTES = 64 * 1024
+PORTION_BYTES = 32 * 1024
+"""What a turn reads goes into the inbox as one entry: cut smaller, what came together would be two commits."""
 HEARTBEAT_S, LINGER_S, HANDSHAKE_S = 30.0, 2.0, 10.0
+COMMAND_S, UNREAD_S = 30.0, 600.0
+"""A command must be whole so long after its first byte, also for a peer that wants no heartbeats; and so long may answers stay
+unread."""
 
 
 class Limits(Struct, frozen=True):
@@ -58,8 +65,10 @@ class Producer(asyncio.Protocol):
         self._endpoint = endpoint
         self._clock = clock
         self._auth = auth
+        self._on_refused = limits.on_refused
         self._tls = tls
         self._reader = nsq.CommandReader(limits.message_bytes)
+        self._turns = Turns(self._read, self._is_full, PORTION_BYTES)
         self._owed: deque[_Owed] = deque()
         self._owed_bytes = 0
         self._transport: Any = None
@@ -74,6 +83,7 @@ class Producer(asyncio.Protocol):
         self._is_known = not auth
         self.address = self.peer = ""
         self.heartbeat_s = HEARTBEAT_S
+        self._partial_since: Instant | None = None
         self.last_heard_at: Instant = clock.now()
         self.last_beat_at: Instant = clock.now()
 
@@ -113,12 +123,20 @@ class Producer(asyncio.Protocol):
         self._adjust_reading()
 
     def data_received(self, data: bytes) -> None:
+        """A peer that is refused or has said all is not heard any more."""
+        if not self._ending:
+            self._turns.receive(data)
+
+    def _read(self, portion: bytes) -> None:
         """Obey the commands that are whole now."""
-        if self._ending:
+        if self._ending or self._closed:
+            self._turns.stop()
             return
-        commands = self._reader.feed(data)
+        commands = self._reader.feed(portion)
+        now = self._clock.now()
         if commands:
-            self.last_heard_at = self._clock.now()
+            self.last_heard_at, self._partial_since = now, None
+        self._partial_since = (self._partial_since or now) if self._reader.partial_bytes else None
         for command in commands:
             if self._wants_tls:
                 self._fail("E_INVALID nothing may come between IDENTIFY and the TLS handshake")
@@ -126,6 +144,8 @@ class Producer(asyncio.Protocol):
                 self._obey(command)
             if self._ending:
                 break
+        if no_room := self._endpoint.unfinished.keep(self, self._reader.partial_bytes):
+            self._fail(f"E_BAD_BODY {no_room}")
         self._endpoint.flush_puts()
         self.flush()
 
@@ -221,6 +241,8 @@ class Producer(asyncio.Protocol):
         elif self._must_be_secure():
             self._fail("E_INVALID cannot AUTH in current state (TLS required)")
         elif not hmac.compare_digest(command.secret, self._auth.encode()):
+            telemetry.secrets_refused.inc()
+            self._on_refused(f"a wrong secret on NSQ, from {self.address}")
             self._fail("E_UNAUTHORIZED AUTH no authorizations found")
         else:
             self._is_known = True
@@ -235,6 +257,8 @@ class Producer(asyncio.Protocol):
     def _fail(self, text: str) -> None:
         self._owe(nsq.frame(nsq.ERROR, safe_text(text).encode()))
         self._ending = True
+        self._reader.drop()
+        self._endpoint.unfinished.gone(self)
 
     def flush(self) -> None:
         """Send what is answered, in the order of the commands, as one write."""
@@ -258,7 +282,7 @@ class Producer(asyncio.Protocol):
 
     def _start_tls(self) -> None:
         """Only when every earlier answer has left in the clear; from here on the bytes belong to the handshake."""
-        if not self._reader.is_between_commands:
+        if self._reader.partial_bytes or self._turns.is_behind:
             self.abort()
             return
         self._is_handshaking = True
@@ -275,9 +299,13 @@ class Producer(asyncio.Protocol):
         if self._reading_paused:
             self._transport.resume_reading()
 
-    def _adjust_reading(self) -> None:
+    def _is_full(self) -> bool:
         too_much = len(self._owed) >= MOST_UNANSWERED or self._owed_bytes >= MOST_UNANSWERED_BYTES
-        wanted = self._peer_is_slow or too_much or self._endpoint.is_crowded
+        return self._peer_is_slow or too_much or self._endpoint.is_crowded
+
+    def _adjust_reading(self) -> None:
+        self._turns.resume()
+        wanted = self._is_full() or self._turns.is_behind
         if wanted == self._reading_paused or self._closed or self._transport.is_closing():
             return
         self._reading_paused = wanted
@@ -296,7 +324,9 @@ class Producer(asyncio.Protocol):
         if self._ending or self._is_handshaking:
             return
         self._adjust_reading()
-        if not self.heartbeat_s:
+        if self._is_too_slow(now):
+            self.abort()
+        if self._closed or not self.heartbeat_s:
             return
         interval = seconds(self.heartbeat_s)
         if not self._reading_paused and now - self.last_heard_at > 2 * interval:
@@ -305,9 +335,17 @@ class Producer(asyncio.Protocol):
             self.last_beat_at = now
             self._transport.write(nsq.HEARTBEAT)
 
+    def _is_too_slow(self, now: Instant) -> bool:
+        """A command that does not end, or answers that nobody reads. While we do not read, no rest can come."""
+        if self._peer_is_slow and now - self.last_heard_at > seconds(UNREAD_S):
+            return True
+        began = None if self._reading_paused else self._partial_since
+        return began is not None and now - began > seconds(COMMAND_S)
+
     def forgive(self, stall: Instant) -> None:
         """TaskDash itself stood still for so long: that is not the peer's silence (RELIABILITY R41)."""
         self.last_heard_at += stall
+        self._partial_since = self._partial_since and self._partial_since + stall
 
     def end(self) -> None:
         """Read no more, send what is owed, close."""

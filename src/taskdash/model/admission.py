@@ -1,4 +1,4 @@
-"""Who may connect to a listener, and how many: one count for all listeners of programs. No IO. RELIABILITY R103.
+"""Who may connect to a listener, how many, and how much of what is not whole it keeps. No IO. RELIABILITY R14, R103.
 
 Loopback is not counted by address: everything local has the same one.
 """
@@ -11,6 +11,8 @@ from msgspec import Struct
 
 Network = IPv4Network | IPv6Network
 CONNECTIONS, AN_ADDRESS = 4_096, 256
+FREE_BYTES, POOL_BYTES = 64 * 1024, 64 * 1024 * 1024
+NO_ROOM = "this listener keeps too much that is not whole; try again later"
 Tell = Callable[[str], None]
 
 
@@ -69,6 +71,34 @@ class Admission:
         except ValueError:
             return not self._allow
         return not self._allow or any(peer in network for network in self._allow)
+
+
+class Unfinished:
+    """Bytes of commands that are not whole yet: 64 KiB are a connection's own, what it keeps beyond comes out of one pool.
+
+    Who sends the beginnings of large commands on many connections takes from others who send large ones, never from the rest.
+    """
+
+    def __init__(self, pool_bytes: int = POOL_BYTES) -> None:
+        self._pool = pool_bytes
+        self._taken: dict[int, int] = {}
+        self._total = 0
+
+    def keep(self, holder: object, size: int) -> str:
+        """So much is what this connection keeps now; one sentence why it may not, or empty."""
+        beyond, before = max(0, size - FREE_BYTES), self._taken.get(id(holder), 0)
+        if beyond > before and self._total + beyond - before > self._pool:
+            return NO_ROOM
+        self._total += beyond - before
+        if beyond:
+            self._taken[id(holder)] = beyond
+        else:
+            self._taken.pop(id(holder), None)
+        return ""
+
+    def gone(self, holder: object) -> None:
+        """It keeps nothing any more."""
+        self._total -= self._taken.pop(id(holder), 0)
 
 
 def _is_local(address: str) -> bool:

@@ -42,12 +42,12 @@ def _decode(raw: msgspec.Raw, expected: Any, rule: str, key: str) -> Any:
 
 
 def _interval(raw: msgspec.Raw, key: str) -> float:
-    value = float(_decode(raw, int | float, "a number of seconds", key))
+    value: int | float = _decode(raw, int | float, "a number of seconds", key)
     if value < 0:
         raise BadField(f"{key} must not be negative", field=key)
     if value == 0 and key == "heartbeat_interval":
         return 0.0
-    return min(max(value, _SHORTEST_S), _LONGEST_S)
+    return float(min(max(value, _SHORTEST_S), _LONGEST_S))  # clamped first: an int of 400 digits is no float
 
 
 def _method(raw: msgspec.Raw, key: str) -> str:

@@ -25,6 +25,8 @@ TEMPLATES: dict[str, tuple[str, str]] = {
     "beat": ("A beat sent at {at} arrived.", "收到发于 {at} 的心跳。"),
     "registered": ("It registered at {at}.", "它于 {at} 注册。"),
     "goodbye": ("It said goodbye at {at}.", "它于 {at} 告别退出。"),
+    "goodbye_from": ("It said goodbye at {at}, from {address}.", "它于 {at} 从 {address} 告别退出。"),
+    "told_from": ("It was told from {address}.", "来自 {address}。"),
     "late": ("{silence}; after {limit} it is late.", "{silence}；超过 {limit}即为迟到。"),
     "late_url": ("{silence}, but {answer}.", "{silence}，但{answer}。"),
     "down": (

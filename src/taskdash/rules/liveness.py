@@ -115,15 +115,20 @@ def _awaited(before: Service, after: Service, now: Instant, limits: Limits) -> S
     return structs.replace(after, due_at=due)
 
 
-def goodbye(service: Service, at: Instant, now: Instant, limits: Limits = _DEFAULTS) -> Outcome:
-    """After it said that it stops on purpose: `left`, unless something newer was heard. A goodbye may be of any age."""
+def goodbye(service: Service, at: Instant, now: Instant, limits: Limits = _DEFAULTS, *, address: str = "") -> Outcome:
+    """After it said that it stops on purpose: `left`, unless something newer was heard. A goodbye may be of any age.
+
+    `address`: where the message came from, because anybody who reaches the input can say it.
+    """
     at = min(at, now)
     if at <= (service.left_at or 0) or at < max(service.last_beat_at or 0, service.registered_at):
         return service, []
     if service.state == "paused":
         return structs.replace(service, left_at=at, last_known="left"), []
     due = None if service.archived_at else at + seconds(limits.archive_after_s)
-    return changed(service, "left", at, say("goodbye", at=moment(at)), limits, left_at=at, due_at=due)
+    words = {"at": moment(at), "address": address}
+    evidence = say("goodbye_from", **words) if address else say("goodbye", at=moment(at))
+    return changed(service, "left", at, evidence, limits, left_at=at, due_at=due)
 
 
 def registered(service: Service, at: Instant, now: Instant, limits: Limits = _DEFAULTS) -> Outcome:

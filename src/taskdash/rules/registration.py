@@ -15,6 +15,7 @@ from taskdash.model.records import Actor, NewEvent, Registration, Service
 from taskdash.model.reserved import read_hints
 from taskdash.rules import liveness
 from taskdash.rules.deadlines import Limits
+from taskdash.rules.evidence import say
 from taskdash.rules.transitions import service_event
 
 FIELDS = ("name", "type", "url", "description", "reserved")
@@ -115,7 +116,7 @@ def register(
     merged = merge(known, told, at, now, source)
     after, events = liveness.registered(merged, at, now, limits)
     if is_leaving(told.reserved):
-        after, more = liveness.goodbye(after, at, now, limits)
+        after, more = liveness.goodbye(after, at, now, limits, address=actor.address)
         events = [*events, *more]
     if known is not None and after.url and after.state != "left" and after.registered_at > known.registered_at:
         after = structs.replace(after, collect_at=now)  # its tasks may be others by now
@@ -125,8 +126,9 @@ def register(
 
 
 def _told_events(known: Service | None, after: Service, at: Instant, actor: Actor) -> list[NewEvent]:
+    evidence = say("told_from", address=actor.address) if actor.address else ""
     if known is None:
         given = {name: value for name in FIELDS if (value := getattr(after, name))}
-        return [service_event(after, "service.registered", at, actor, {}, given, "")]
+        return [service_event(after, "service.registered", at, actor, {}, given, evidence)]
     changes = changed_fields(known, after)
-    return [service_event(after, "service.changed", at, actor, *changes, "")] if changes else []
+    return [service_event(after, "service.changed", at, actor, *changes, evidence)] if changes else []

@@ -4,6 +4,9 @@ from taskdash.errors import StartRefused
 from taskdash.settings.model import Settings
 from taskdash.settings.values import ROLES
 
+SECRET_CHARACTERS = 16
+"""Thousands of guesses a second can be tried on a port: what other machines reach needs a secret that is not guessed."""
+
 
 def check(settings: Settings) -> None:
     """All of them."""
@@ -37,6 +40,9 @@ def _check_listeners(settings: Settings) -> None:
                 f"is {address}, which other machines can reach without authentication: set {secret_name}, or say --insecure"
             )
             _refuse(settings, name, reason)
+        if not address.is_loopback and len(secret) < SECRET_CHARACTERS:
+            reason = f"must have at least {SECRET_CHARACTERS} characters: other machines can reach {address} and guess it"
+            _refuse(settings, secret_name, reason)
 
 
 def _check_tls(settings: Settings) -> None:

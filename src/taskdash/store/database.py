@@ -18,6 +18,7 @@ from msgspec import Struct
 from sqlalchemy import BigInteger, Connection, Text, cast
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
+from taskdash import telemetry
 from taskdash.errors import OutcomeUnknown, StoreRefused, TaskDashError
 from taskdash.store import events
 from taskdash.store.dialect import refusal_of_commit
@@ -210,13 +211,14 @@ class Database:
             return self._refuse(conn, batch, self._dialect.refusal(error))
         told = events.were_appended(conn)
         try:
-            self._dialect.commit(conn, told=told)
+            self._dialect.commit(conn, told=bool(told))
         except DBAPIError as error:
             self._write_over(conn)
             return self._refuse(conn, batch, refusal_of_commit(self._dialect, error))
+        telemetry.events_written.inc(told)
         if trouble := self._keeper.trouble():  # committed, but perhaps into a file that nobody will find
             return self._refuse(conn, batch, OutcomeUnknown(trouble.detail))
-        self._settle(batch, results, None, told=told)
+        self._settle(batch, results, None, told=bool(told))
         self._keeper.has_committed(conn)
         return None
 

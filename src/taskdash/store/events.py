@@ -28,12 +28,13 @@ def append(conn: Connection, new: Sequence[NewEvent]) -> None:
     if not new:
         return
     _NEW.insert_many(conn, new)
-    conn.info[_APPENDED] = True
+    conn.info[_APPENDED] = conn.info.get(_APPENDED, 0) + len(new)
 
 
-def were_appended(conn: Connection) -> bool:
-    """Whether this connection wrote any since it was last asked; also true when they were rolled back."""
-    return bool(conn.info.pop(_APPENDED, False))
+def were_appended(conn: Connection) -> int:
+    """How many this connection wrote since it was last asked; those that were rolled back count too."""
+    written: int = conn.info.pop(_APPENDED, 0)
+    return written
 
 
 def after(conn: Connection, seq: int, limit: int = 500) -> list[Event]:

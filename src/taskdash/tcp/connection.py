@@ -11,21 +11,25 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
+from taskdash import telemetry
 from taskdash.actions.tasks import TaskRequest
 from taskdash.clock import Clock
-from taskdash.errors import TaskDashError, Unauthorized
+from taskdash.errors import Busy, TaskDashError, Unauthorized
 from taskdash.model.admission import AN_ADDRESS, CONNECTIONS, Network, Tell, unheard
 from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import Actor
 from taskdash.tcp import replies
 from taskdash.tcp.batches import Find
+from taskdash.turns import Turns
 from taskdash.wire import pack
 
 if TYPE_CHECKING:
     from taskdash.tcp.server import TcpServer
 
-MOST_UNANSWERED = 1_024
+MOST_UNANSWERED, MOST_UNANSWERED_BYTES = 1_024, 256 * 1024
 MOST_UNSENT_BYTES = 64 * 1024
+MOST_WRONG_TOKENS = 10
+"""After so many the connection ends: who guesses is slower, and is seen."""
 MOST_FOUND_BYTES, A_FIND_BYTES = 128 * 1024, 4 * 1024
 """So much a connection's Finds under way may bring, judged by the largest of the last answers; what one is taken for at first
 (RELIABILITY R105)."""
@@ -49,11 +53,12 @@ class Limits(Struct, frozen=True):
 class Waiting:
     """One request between its pack and its answer."""
 
-    __slots__ = ("body", "connection", "dispatched", "request")
+    __slots__ = ("body", "connection", "dispatched", "request", "size")
 
-    def __init__(self, connection: "Connection", request: pack.Request) -> None:
+    def __init__(self, connection: "Connection", request: pack.Request, size: int = 0) -> None:
         self.connection = connection
         self.request = request
+        self.size = size
         self.body: bytes | None = None
         self.dispatched = False
 
@@ -80,7 +85,10 @@ class Connection(asyncio.Protocol):
         self._limits = limits
         self._token = token
         self._reader = pack.PackReader(limits.frame_bytes)
+        self._turns = Turns(self._read, self._is_full)
         self._queue: deque[Waiting] = deque()
+        self._queued_bytes = 0
+        self._wrong_tokens = 0
         self._largest_bytes = A_FIND_BYTES
         self._transport: Any = None
         self._reading_paused = False
@@ -130,27 +138,39 @@ class Connection(asyncio.Protocol):
         return True
 
     def data_received(self, data: bytes) -> None:
+        """A peer that is refused or has said all is not heard any more."""
+        if not self._ending:
+            self._turns.receive(data)
+
+    def _read(self, portion: bytes) -> None:
         """Cut the bytes into packs and put each where it belongs."""
-        if self._ending:
+        if self._ending or self._closed:
+            self._turns.stop()
             return
         now = self._clock.now()
         self.last_heard_at = now
-        for raw in self._reader.feed(data):
-            self._take(pack.decode(raw))
-        self.partial_since = (self.partial_since or now) if self._reader.is_partial else None
-        if self._reader.lost:
-            self._refuse_all(self._reader.lost)
+        packs = self._reader.feed(portion)
+        for raw in packs:
+            if self._ending:
+                break
+            self._take(pack.decode(raw), len(raw))
+        began = None if packs else self.partial_since
+        self.partial_since = (began or now) if self._reader.partial_bytes else None
+        no_room = self._server.unfinished.keep(self, self._reader.partial_bytes)
+        if error := self._reader.lost or (Busy(no_room) if no_room else None):
+            self._refuse_all(error)
         self._dispatch()
         self.flush()
 
     # requests
 
-    def _take(self, request: pack.Request) -> None:
+    def _take(self, request: pack.Request, size: int) -> None:
         if request.is_heartbeat and request.error is None:
             self._server.beats(self)
             return
-        waiting = Waiting(self, request)
+        waiting = Waiting(self, request, size)
         self._queue.append(waiting)
+        self._queued_bytes += size
         error = request.error or self._unauthorized(request)
         if error:
             waiting.dispatched = True
@@ -159,6 +179,10 @@ class Connection(asyncio.Protocol):
     def _unauthorized(self, request: pack.Request) -> TaskDashError | None:
         if not self._token or hmac.compare_digest(request.token.encode(), self._token.encode()):
             return None
+        telemetry.secrets_refused.inc()
+        self._limits.on_refused(f"a wrong token on the TCP interface, from {self.address}")
+        self._wrong_tokens += 1
+        self._ending = self._ending or self._wrong_tokens >= MOST_WRONG_TOKENS
         return Unauthorized("Header.Token is missing or not the token of this listener")
 
     def _dispatch(self) -> None:
@@ -196,9 +220,12 @@ class Connection(asyncio.Protocol):
         framing = self._reader.framing or pack.Framing.LINES
         ready: list[bytes] = []
         while self._queue and (body := self._queue[0].body) is not None:
-            ready.append(pack.encode(framing, self._queue.popleft().request, body))
+            waiting = self._queue.popleft()
+            self._queued_bytes -= waiting.size
+            ready.append(pack.encode(framing, waiting.request, body))
         if ready:
             self._largest_bytes = max(map(len, ready))
+            telemetry.tcp_requests.inc(len(ready))
         if ready and not self._closed:
             self._transport.write(b"".join(ready))
         if self._queue:
@@ -208,7 +235,9 @@ class Connection(asyncio.Protocol):
         self._adjust_reading()
 
     def _refuse_all(self, error: TaskDashError) -> None:
-        """One last answer after those still owed, then the end."""
+        """One last answer after those still owed, then the end; what it began to send is not kept for it."""
+        self._reader.drop()
+        self._server.unfinished.gone(self)
         waiting = Waiting(self, pack.Request(pack.REQUEST))
         waiting.dispatched = True
         waiting.answer(replies.refused("", error))
@@ -216,8 +245,13 @@ class Connection(asyncio.Protocol):
         self._ending = True
         self.flush()
 
+    def _is_full(self) -> bool:
+        too_much = len(self._queue) >= MOST_UNANSWERED or self._queued_bytes >= MOST_UNANSWERED_BYTES
+        return self._peer_is_slow or too_much
+
     def _adjust_reading(self) -> None:
-        wanted = self._peer_is_slow or len(self._queue) >= MOST_UNANSWERED
+        self._turns.resume()
+        wanted = self._is_full() or self._turns.is_behind
         if wanted == self._reading_paused or self._closed:
             return
         self._reading_paused = wanted

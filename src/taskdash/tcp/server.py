@@ -12,7 +12,7 @@ from operator import itemgetter
 from taskdash.clock import Clock, every
 from taskdash.errors import Busy, StoreRefused, TaskDashError
 from taskdash.health import Parts
-from taskdash.model.admission import Admission
+from taskdash.model.admission import Admission, Unfinished
 from taskdash.tcp.batches import Apply, Reader, finds, writes
 from taskdash.tcp.connection import Connection, Limits
 
@@ -49,6 +49,7 @@ class TcpServer:
         self._token = token
         self._connections: set[Connection] = set()
         self._admission = Admission(limits.allow, limits.connections, limits.connections_an_address, limits.on_refused)
+        self.unfinished = Unfinished()
         self._voucher: dict[str, Connection] = {}
         self._marks: asyncio.Queue[tuple[str, list[str]]] = asyncio.Queue()
         """In their order: ("", ids) vouched for, (peer, ids) lost."""
@@ -103,6 +104,7 @@ class TcpServer:
         if not self._connections:
             self._empty.set()
         self._admission.gone(connection.address)
+        self.unfinished.gone(connection)
         mine = [task_id for task_id in connection.registered if self._voucher.get(task_id) is connection]
         for task_id in mine:
             del self._voucher[task_id]

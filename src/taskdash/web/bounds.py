@@ -15,11 +15,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from taskdash.model.admission import CONNECTIONS, Crowd
+from taskdash.turns import Turns
 from taskdash.web.headers import plain_problem
 
 HEADER_BYTES, HEADERS, URL_BYTES = 32 * 1024, 100, 8 * 1024
 HEADER_S = 10.0
 BODY_WINDOW_S, BODY_WINDOW_BYTES = 10.0, 10 * 1024
+PORTION_BYTES = 4 * 1024
+"""A turn reads so much: a request may be 40 bytes, and each becomes a task."""
 LINGER_S, THROWN_AWAY_BYTES = 2.0, 4 * 1024 * 1024
 CHUNK_OVERHEAD_BYTES, CHUNK_OVERHEAD_FACTOR = 16 * 1024, 8
 MOST_CONNECTIONS, MOST_PER_ADDRESS = CONNECTIONS, 256
@@ -99,6 +102,8 @@ class BoundedHttp(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._refusal = 400
         self._raw_bytes = self._body_bytes = self._window_bytes = 0
+        self._turns = Turns(self._read, lambda: bool(self.pipeline), PORTION_BYTES)
+        self._is_reading_held = False
         super().connection_made(transport)
         self._address = self.client[0] if self.client else ""
         if isinstance(self.server_state, Connections) and not self.server_state.entered(self._address):
@@ -107,13 +112,31 @@ class BoundedHttp(HttpToolsProtocol):
             self._wait(HEADER_S, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop waiting."""
+        """Stop waiting, and read nothing more of what came."""
         self._wait(None)
+        self._turns.stop()
         if isinstance(self.server_state, Connections):
             self.server_state.left(self._address)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Requests that come before their turn wait unread."""
+        self._turns.receive(data)
+        self._hold_reading()
+
+    def _hold_reading(self) -> None:
+        """The transport reads no more while bytes wait for their turn; uvicorn's own flow control goes on beside it."""
+        if self.transport.is_closing():
+            return
+        if self._turns.is_behind:
+            self._is_reading_held = True
+            self.transport.pause_reading()
+        elif self._is_reading_held:
+            self._is_reading_held = False
+            if not self.flow.read_paused:
+                self.transport.resume_reading()
+
+    def _read(self, data: bytes) -> None:
         """Count, then parse."""
         if self._phase is _Phase.IDLE:
             self._enter(_Phase.HEAD)
@@ -123,6 +146,7 @@ class BoundedHttp(HttpToolsProtocol):
                 self.transport.abort()
             return
         super().data_received(data)
+        self._hold_reading()
         if self._phase is _Phase.HEAD and self._raw_bytes > HEADER_BYTES + URL_BYTES:
             self._end(431)
         elif self._phase is _Phase.BODY and self._is_mostly_framing():
@@ -175,6 +199,8 @@ class BoundedHttp(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """An answer before the end of the body ends the connection: nobody reads the rest (R84)."""
         super().on_response_complete()
+        self._turns.resume()
+        self._hold_reading()
         if self._phase is _Phase.BODY and not self.transport.is_closing():
             self._wait(LINGER_S, self.transport.close)
 

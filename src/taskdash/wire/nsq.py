@@ -17,6 +17,8 @@ OK = b"\x00\x00\x00\x06\x00\x00\x00\x00OK"
 HEARTBEAT = b"\x00\x00\x00\x0f\x00\x00\x00\x00_heartbeat_"
 LINE_BYTES = 16 * 1024
 BODY_BYTES = 5 * 1024 * 1024
+MANY_MESSAGES = 10_000
+"""The most messages of one MPUB, less than nsqd's million: all of them are one transaction, for which everyone waits."""
 _HEAD, _MESSAGE_HEAD = struct.Struct(">iI"), struct.Struct(">QH16s")
 _NAME = re.compile(rb"[.a-zA-Z0-9_-]+(#ephemeral)?")
 _DPUB_MOST_MS = 3_600_000
@@ -85,6 +87,11 @@ class CommandReader:
         self._began = False
         self._ended = False
 
+    def drop(self) -> None:
+        """Keep nothing and read no more."""
+        self._buffer.clear()
+        self._ended = True
+
     def feed(self, received: bytes) -> list[Command]:
         """The commands that are whole now."""
         if self._ended:
@@ -107,9 +114,9 @@ class CommandReader:
         return found
 
     @property
-    def is_between_commands(self) -> bool:
-        """True when no byte waits for the rest of its command."""
-        return not self._buffer
+    def partial_bytes(self) -> int:
+        """How many bytes wait for the rest of their command."""
+        return len(self._buffer)
 
     def _next(self, at: int) -> tuple[Command | None, int]:
         if not self._began:
@@ -211,7 +218,7 @@ def split_many(body: bytes, message_bytes: int) -> tuple[bytes, ...] | Fatal:
     if len(body) < 4:
         return Fatal("E_BAD_BODY MPUB invalid message count 0")
     count = int.from_bytes(body[:4], "big", signed=True)
-    if not 0 < count <= (BODY_BYTES - 4) // 5:
+    if not 0 < count <= MANY_MESSAGES:
         return Fatal(f"E_BAD_BODY MPUB invalid message count {count}")
     bodies, at = [], 4
     for index in range(count):

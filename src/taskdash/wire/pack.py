@@ -21,6 +21,8 @@ from taskdash.wire.messages import check_task
 
 REQUEST = 2
 HEARTBEAT = 1392
+HEADER_BYTES = 16 * 1024
+"""A Header comes back with every answer, so its size is bounded apart from the pack's."""
 _NULL = Raw(b"null")
 _encoder = msgspec.json.Encoder()
 
@@ -56,9 +58,14 @@ class PackReader:
         """Set once the stream no longer tells where a pack begins; the packs before that are still good."""
 
     @property
-    def is_partial(self) -> bool:
-        """True while the beginning of a pack waits for its rest."""
-        return bool(self._buffer)
+    def partial_bytes(self) -> int:
+        """How much of a pack waits for its rest."""
+        return len(self._buffer)
+
+    def drop(self) -> None:
+        """Keep nothing: the rest is not wanted."""
+        self._buffer.clear()
+        self._searched = 0
 
     def feed(self, received: bytes) -> list[bytes]:
         """The packs that are whole now; afterwards `lost` tells whether the framing still holds."""
@@ -158,6 +165,8 @@ def decode(raw: bytes) -> Request:
         pack = strict_json.decode(raw, _packs)
     except (BadJson, BadField) as error:
         return Request(REQUEST, error=error)
+    if len(bytes(pack.Header)) > HEADER_BYTES:
+        return Request(REQUEST, error=BadField(f"Header must have at most {HEADER_BYTES} bytes", field="Header"))
     request = Request(pack.MessageID, pack.Header)
     if not request.is_heartbeat:
         try:
