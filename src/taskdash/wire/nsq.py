@@ -18,8 +18,8 @@ HEARTBEAT = b"\x00\x00\x00\x0f\x00\x00\x00\x00_heartbeat_"
 LINE_BYTES = 16 * 1024
 BODY_BYTES = 5 * 1024 * 1024
 MANY_MESSAGES = 100_000
-"""The most messages of one MPUB, less than nsqd's million: all of them are one transaction, for which everyone waits (rubbish 1 s).
-What holds a heartbeat each comes to 5 MiB before it comes to so many."""
+"""The most messages of one MPUB, less than nsqd's million: all of them are one transaction, for which everyone waits (rubbish
+takes 1 s). An MPUB of heartbeats reaches 5 MiB first."""
 _HEAD, _MESSAGE_HEAD = struct.Struct(">iI"), struct.Struct(">QH16s")
 _NAME = re.compile(rb"[.a-zA-Z0-9_-]+(#ephemeral)?")
 _DPUB_MOST_MS = 3_600_000
