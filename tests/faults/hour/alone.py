@@ -40,8 +40,7 @@ NONSENSE = (b'{"id": 5}', b'{"id": "\xff"}', b"[" * 2_000, b'{"id": "a", "name":
 def scale() -> Scale:
     """A minute, or with LONG_FAULTS an hour (HOUR: so many seconds).
 
-    Ten seconds between beats, as in the scripted hour: of a node that comes back after a while TaskDash hears within 18 s, and
-    programs that go back to it sooner, with beats every 5 s, are silent for longer than their limit of 16 s.
+    Ten seconds between beats, as in the scripted hour.
     """
     if not os.environ.get("LONG_FAULTS"):
         return SMALL
