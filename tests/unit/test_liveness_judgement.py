@@ -86,6 +86,16 @@ def test_a_change_is_one_event_with_its_evidence() -> None:
     )
 
 
+def test_evidence_names_the_limit_of_the_rule_and_not_the_time_in_which_taskdash_could_not_see() -> None:
+    seen = sight(source(since=after(100)), started_at=after(99))
+    unknown, _ = judged(heard(), 105, seen)
+    assert unknown.reason == "startup"
+    down, _ = judged(unknown, 150, seen)
+    assert down.state == "down"
+    assert "No beat for 2 min 30 s" in down.evidence
+    assert "past the limit of 31 s for down" in down.evidence
+
+
 SINCE = [
     ({"last_beat_at": None, "state": "new"}, "since it registered at 2027-01-15T08:00:00.000Z"),
     ({"judge_from": after(5)}, "since its pause ended at 2027-01-15T08:00:05.000Z"),

@@ -11,7 +11,7 @@ from msgspec import Struct, structs
 from taskdash.model.instants import Instant, seconds
 from taskdash.model.records import SYSTEM, NewEvent, Service, UnknownReason
 from taskdash.rules import outage
-from taskdash.rules.deadlines import Limits, alive_at, cadence_s, next_deadlines
+from taskdash.rules.deadlines import Deadlines, Limits, alive_at, cadence_s, next_deadlines
 from taskdash.rules.evidence import duration, moment, say, sentence
 from taskdash.rules.liveness import ASK_BEFORE_S, UrlAnswer, archive, resume
 from taskdash.rules.outage import Suspicion, View
@@ -165,7 +165,7 @@ def _unknown(case: Case, reason: UnknownReason, at: Instant, evidence: str, due_
 
 def _late(case: Case) -> Outcome:
     due = _ask_then(case.service, case.now, case.down_at)
-    limit = duration(case.late_at - case.heard)
+    limit = duration(_rule(case).late_at - case.heard)
     evidence = sentence("late", silence=_silence(case.service, case.heard, case.now), limit=limit)
     if case.service.state == "late":
         evidence = case.service.evidence
@@ -222,10 +222,15 @@ def _down(case: Case, key: str, at: Instant, answer: UrlAnswer | None, **facts: 
     service = case.service
     said = say("no_url") if answer is None else _said(answer)
     silence = _silence(service, case.heard, case.now)
-    evidence = sentence(key, silence=silence, limit=duration(case.down_at - case.heard), answer=said, **facts)
+    evidence = sentence(key, silence=silence, limit=duration(_rule(case).down_at - case.heard), answer=said, **facts)
     after, events = changed(service, "down", min(at, case.now), evidence, case.limits)
     look = case.now + seconds(REST_S) if service.url else None
     return structs.replace(after, due_at=earliest(after.since + seconds(case.limits.archive_after_s), look)), events
+
+
+def _rule(case: Case) -> Deadlines:
+    """The limits of SPEC 3 alone, which evidence names; the case's own are later by the time TaskDash could not see."""
+    return next_deadlines(case.heard, cadence_s(case.service), case.limits)
 
 
 def _usable(case: Case) -> UrlAnswer | None:
