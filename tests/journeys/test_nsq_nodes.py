@@ -117,12 +117,13 @@ class FakeLookupd:
 
     def __init__(self, producers: list[dict[str, Any]], status: int = 200) -> None:
         self.producers, self.status = producers, status
-        self.port = free_port()
+        self.port, self.asked = free_port(), 0
         application = aiohttp.web.Application()
         application.router.add_get("/lookup", self._answer)
         self._runner = aiohttp.web.AppRunner(application)
 
     async def _answer(self, _request: aiohttp.web.Request) -> aiohttp.web.Response:
+        self.asked += 1
         return aiohttp.web.json_response({"channels": [], "producers": self.producers}, status=self.status)
 
     async def __aenter__(self) -> "FakeLookupd":
@@ -186,7 +187,7 @@ async def test_R54_a_dead_node_is_tried_again_only_a_second_or_more_later() -> N
     by_instant = Counter(tries)
     first, second = sorted(by_instant)[:2]
     assert second - first >= 10**9
-    assert 6 <= len(tries) / 2 <= 20
+    assert 12 <= len(tries) / 2 <= 40
 
 
 async def test_a_node_whose_nsqlookupd_does_not_answer_any_more_is_still_wanted(rig: Rig, nsqd: Nsqd) -> None:
@@ -211,6 +212,22 @@ async def test_a_node_that_is_no_longer_named_keeps_its_connection_and_is_not_co
         await rig.has_kept(beats(5))
         await nsqd.end()
         await eventually(lambda: rig.reason(nsqd.address) and withdrawn(rig, nsqd.address))
+
+
+async def test_R136_a_node_that_went_is_asked_for_each_second_for_programs_go_back_to_it_at_once() -> None:
+    clock = ManualClock()
+    rig, node = Rig(clock), f"{HOST}:{free_port()}"
+    async with FakeLookupd([named(HOST, free_port()), named(*split(node))]) as lookupd:
+        rig.consume(lookupds=[lookupd.address])
+        await eventually(lambda: rig.reason(node))
+        lookupd.producers = lookupd.producers[:1]
+        await eventually(lambda: ahead(clock, 5.0) and withdrawn(rig, node))
+        lookupd.asked = 0
+        for _ in range(40):
+            await eventually(lambda: len(clock._sleepers) == RESTING)
+            clock.advance(0.5)
+        assert lookupd.asked / 2 >= 10
+    await rig.end()
 
 
 async def test_a_node_that_nobody_names_for_a_week_is_forgotten() -> None:
@@ -275,7 +292,7 @@ class AuthService:
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
-        self.port = free_port()
+        self.port, self.asked = free_port(), 0
         application = aiohttp.web.Application()
         application.router.add_get("/auth", self._answer)
         self._runner = aiohttp.web.AppRunner(application)

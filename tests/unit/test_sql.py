@@ -13,7 +13,7 @@ OURS = {
     "store/backup.py": {"quoted", "name"},
     "store/backup_postgres.py": {"going", "quote", "name"},
     "store/postgres.py": {"when", "let", "kept", "bindings", "freed", "kind"},
-    "store/sqlite.py": {"kept", "bindings", "kind", "table"},
+    "store/sqlite.py": {"kept", "bindings", "kind", "table", "patience_ms"},
     "store/tables.py": {"column", "only"},
     "store/whole_postgres.py": {"names", "into", "sequence"},
 }

@@ -17,9 +17,11 @@ from taskdash.ingest.nsq_connection import Broken, Config, Subscription
 from taskdash.model.instants import in_seconds, seconds
 from taskdash.wire.nsq_stats import usual_http
 
-FIRST_PAUSE_S, SECOND_PAUSE_S, LONGEST_PAUSE_S, LIVED_S = 0.1, 1.0, 10.0, 10.0
-"""Before connecting again (times up to 1.5): after a connection that lived, after the first failure, at most (R43, R54)."""
-POLL_EVERY_S, FIRST_POLLS_S = 15.0, 1.0
+FIRST_PAUSE_S, SECOND_PAUSE_S, LONGEST_PAUSE_S, LIVED_S = 0.1, 1.0, 2.0, 10.0
+"""Before connecting again (times up to 1.5): after a connection that lived, after the first failure, at most (R43, R54). Short,
+for programs go back to a node as soon as it is there, and until it is heard their silence looks like death (R136)."""
+POLL_EVERY_S, FIRST_POLLS_S, MISSED_S = 15.0, 1.0, 600.0
+"""Between two questions to nsqlookupd: usually; while it names no node, or none of one that it named within MISSED_S."""
 REMEMBERED_S = 7 * 86_400.0
 """A node that nobody names for so long is no input any more; longer than the longest 3 I (SPEC 3)."""
 SERVICES_SHARE = 5
@@ -77,8 +79,14 @@ class Consumer:
         self._parts.report("nsq", self._lookup.trouble)
         if found is not None:
             self._want((*self._static, *found))
-        few = not found
-        return FIRST_POLLS_S if few else POLL_EVERY_S * random.uniform(0.8, 1.2)  # noqa: S311  (spreads the polls)
+        if not found or self._misses_any():
+            return FIRST_POLLS_S
+        return POLL_EVERY_S * random.uniform(0.8, 1.2)  # noqa: S311  (spreads the polls)
+
+    def _misses_any(self) -> bool:
+        """A node went not long ago, and may be back at any moment."""
+        since = self._clock.now() - seconds(MISSED_S)
+        return any(not seen.healthy and (seen.withdrawn_at or 0) > since for seen in self._inputs)
 
     def _want(self, nodes: Sequence[str]) -> None:
         self._wanted = set(nodes)
