@@ -29,8 +29,8 @@ from tests.faults.load.usage import cpu_s
 
 TASKS, ROUNDS, FEWEST, LONGEST_S = 20_000, 7, 4, 150
 """A machine that is busy with other things gets fewer rounds after that time."""
-SETTLE_S = 0.3
-"""What a server still does after its answers, above all to copy its WAL, is its cost too."""
+SETTLE_S, LEAST_S = 0.3, 0.01
+"""What a server still does after its answers, above all to copy its WAL, is its cost too; one tick of its CPU is the least."""
 
 
 class Side(Struct, frozen=True):
@@ -104,7 +104,8 @@ async def measured(side: Side, operation: Operation, turn: int) -> tuple[float, 
     before = cpu_s(side.server.process.pid)
     a_second = await operation.send(side, turn, operation.count)
     await asyncio.sleep(SETTLE_S)
-    return (cpu_s(side.server.process.pid) - before) / operation.count, 1 / a_second
+    used = max(LEAST_S, cpu_s(side.server.process.pid) - before)
+    return used / operation.count, 1 / a_second
 
 
 async def compared(sides: Sequence[Side], operations: Sequence[Operation], first: int = 0) -> dict[Operation, Compared]:

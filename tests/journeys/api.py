@@ -1,5 +1,6 @@
 """Calls of the JSON API, and a store with something in it, for the tests of the API."""
 
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -42,6 +43,13 @@ async def ids(http: aiohttp.ClientSession, query: str) -> list[str]:
 
 
 async def stored(site: Site, *new: Task | Service) -> None:
-    """Put services and tasks straight into the store."""
+    """Put services and tasks straight into the store, in steps that a busy machine ends in time."""
     await site.db.write(lambda conn: services.save(conn, [each for each in new if isinstance(each, Service)]))
-    await site.db.write(lambda conn: tasks.save(conn, [(None, each) for each in new if isinstance(each, Task)]))
+    for some in batched([(None, each) for each in new if isinstance(each, Task)], 250):
+        await site.db.write(lambda conn, some=some: tasks.save(conn, some))
+
+
+def batched(many: list[Any], size: int) -> Iterator[list[Any]]:
+    """In parts of `size`, the last one shorter."""
+    for start in range(0, len(many), size):
+        yield many[start : start + size]
