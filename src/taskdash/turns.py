@@ -6,6 +6,7 @@ anybody else has a turn (libuv reads on while its buffer comes full), so a conne
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 
 PORTION_BYTES = 16 * 1024
 
@@ -13,7 +14,7 @@ PORTION_BYTES = 16 * 1024
 class Turns:
     """Between a transport and a parser. `work`: takes a portion; `is_held`: true while the connection may take no more."""
 
-    __slots__ = ("_at", "_handle", "_is_held", "_portion", "_rest", "_work")
+    __slots__ = ("_at", "_handle", "_is_held", "_portion", "_rest", "_work", "is_paused")
 
     def __init__(self, work: Callable[[bytes], None], is_held: Callable[[], bool], portion_bytes: int = PORTION_BYTES) -> None:
         self._work = work
@@ -22,6 +23,8 @@ class Turns:
         self._rest = b""
         self._at = 0
         self._handle: asyncio.Handle | None = None
+        self.is_paused = False
+        """`adjust` told the transport to read no more."""
 
     @property
     def is_behind(self) -> bool:
@@ -38,6 +41,22 @@ class Turns:
         """The connection may take more: its next portion has its turn."""
         if self.is_behind and self._handle is None and not self._is_held():
             self._handle = asyncio.get_running_loop().call_soon(self._next)
+
+    def adjust(self, transport: Any) -> bool:
+        """Go on; the transport reads only while nothing waits for its turn and the connection may take more.
+
+        True when it begins to read again.
+        """
+        self.resume()
+        wanted = self.is_behind or self._is_held()
+        if wanted == self.is_paused or transport.is_closing():
+            return False
+        self.is_paused = wanted
+        if wanted:
+            transport.pause_reading()
+        else:
+            transport.resume_reading()
+        return not wanted
 
     def stop(self) -> None:
         """Nothing more is wanted."""

@@ -224,7 +224,7 @@ async def test_R70_a_peer_that_never_reads_is_not_read_either(rig: Rig) -> None:
     for _ in range(3_000):
         peer.raw(find)
     connection = next(iter(rig.server._connections))
-    await eventually(lambda: connection._reading_paused)
+    await eventually(lambda: connection._turns.is_paused)
     assert connection._transport.get_write_buffer_size() < 9_000 * 1_200
     peer.writer.transport.abort()
 

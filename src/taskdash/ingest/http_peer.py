@@ -54,7 +54,7 @@ class HttpPeer(asyncio.Protocol):
         self._body = bytearray()
         self._transport: Any = None
         self._answering: asyncio.Task[None] | None = None
-        self._ending = self._closed = self._reading_paused = False
+        self._ending = self._closed = False
         self._lingers_since: Instant | None = None
         self._quiet_since: Instant = clock.now()
         self._began_at: Instant | None = None
@@ -86,7 +86,7 @@ class HttpPeer(asyncio.Protocol):
         if self._ending or self._closed:
             return
         self._turns.receive(data)
-        self._adjust_reading()
+        self._turns.adjust(self._transport)
 
     def _receive(self, portion: bytes) -> None:
         if self._ending or self._closed:
@@ -99,18 +99,7 @@ class HttpPeer(asyncio.Protocol):
             self._last_word(400, b'{"message":"BAD_REQUEST"}')
         else:
             self._read()
-        self._adjust_reading()
-
-    def _adjust_reading(self) -> None:
-        """No more is read while a request is answered or bytes wait for their turn."""
-        wanted = not self._ending and (self._answering is not None or self._turns.is_behind)
-        if wanted == self._reading_paused or self._closed:
-            return
-        self._reading_paused = wanted
-        if wanted:
-            self._transport.pause_reading()
-        else:
-            self._transport.resume_reading()
+        self._turns.adjust(self._transport)
 
     def _read(self) -> None:
         try:
@@ -164,8 +153,7 @@ class HttpPeer(asyncio.Protocol):
         elif not self._closed:
             self._http.start_next_cycle()
             self._read()
-            self._turns.resume()
-            self._adjust_reading()
+            self._turns.adjust(self._transport)
 
     def _send(self, response: Response, *, has_body: bool) -> None:
         headers = [
@@ -192,6 +180,7 @@ class HttpPeer(asyncio.Protocol):
     def _linger(self) -> None:
         """Close so that the peer can read the last word: a close over unread bytes would reset the connection."""
         self._drop_body()
+        self._turns.stop()
         self._ending = True
         self._lingers_since = self._clock.now()
         self._transport.write_eof()

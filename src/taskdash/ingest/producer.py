@@ -76,7 +76,6 @@ class Producer(asyncio.Protocol):
         self._closed = False
         self._lingers_since: Instant | None = None
         self._peer_is_slow = False
-        self._reading_paused = False
         self._said_all = False
         self._wants_tls = self._is_handshaking = False
         self._is_secure = False
@@ -229,7 +228,7 @@ class Producer(asyncio.Protocol):
         )
         self._transport.set_write_buffer_limits(high=MOST_UNSENT_BYTES)
         self._is_secure = True
-        self._wants_tls = self._is_handshaking = self._reading_paused = False
+        self._wants_tls = self._is_handshaking = self._turns.is_paused = False
         self._owe(nsq.OK)
         self.flush()
 
@@ -296,7 +295,7 @@ class Producer(asyncio.Protocol):
             return
         self._lingers_since = self._clock.now()
         self._transport.write_eof()
-        if self._reading_paused:
+        if self._turns.is_paused:
             self._transport.resume_reading()
 
     def _is_full(self) -> bool:
@@ -304,16 +303,8 @@ class Producer(asyncio.Protocol):
         return self._peer_is_slow or too_much or self._endpoint.is_crowded
 
     def _adjust_reading(self) -> None:
-        self._turns.resume()
-        wanted = self._is_full() or self._turns.is_behind
-        if wanted == self._reading_paused or self._closed or self._transport.is_closing():
-            return
-        self._reading_paused = wanted
-        if wanted:
-            self._transport.pause_reading()
-        else:
+        if self._turns.adjust(self._transport):
             self.last_heard_at = self._clock.now()
-            self._transport.resume_reading()
 
     # time
 
@@ -329,7 +320,7 @@ class Producer(asyncio.Protocol):
         if self._closed or not self.heartbeat_s:
             return
         interval = seconds(self.heartbeat_s)
-        if not self._reading_paused and now - self.last_heard_at > 2 * interval:
+        if not self._turns.is_paused and now - self.last_heard_at > 2 * interval:
             self.abort()
         elif now - self.last_beat_at >= interval:
             self.last_beat_at = now
@@ -339,7 +330,7 @@ class Producer(asyncio.Protocol):
         """A command that does not end, or answers that nobody reads. While we do not read, no rest can come."""
         if self._peer_is_slow and now - self.last_heard_at > seconds(UNREAD_S):
             return True
-        began = None if self._reading_paused else self._partial_since
+        began = None if self._turns.is_paused else self._partial_since
         return began is not None and now - began > seconds(COMMAND_S)
 
     def forgive(self, stall: Instant) -> None:

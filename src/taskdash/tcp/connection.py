@@ -91,7 +91,6 @@ class Connection(asyncio.Protocol):
         self._wrong_tokens = 0
         self._largest_bytes = A_FIND_BYTES
         self._transport: Any = None
-        self._reading_paused = False
         self._peer_is_slow = False
         self._ending = False
         self._closed = False
@@ -250,22 +249,14 @@ class Connection(asyncio.Protocol):
         return self._peer_is_slow or too_much
 
     def _adjust_reading(self) -> None:
-        self._turns.resume()
-        wanted = self._is_full() or self._turns.is_behind
-        if wanted == self._reading_paused or self._closed:
-            return
-        self._reading_paused = wanted
-        if wanted:
-            self._transport.pause_reading()
-        else:
+        if self._turns.adjust(self._transport):
             self.last_heard_at = self._clock.now()
-            self._transport.resume_reading()
 
     # time
 
     def is_overdue(self, now: Instant) -> bool:
         """Silent for too long (SPEC 5), or a pack that does not end (R68). What waits for us is not its silence."""
-        if self._queue or self._reading_paused:
+        if self._queue or self._turns.is_paused:
             return self._peer_is_slow and now - self.last_heard_at > seconds(self._limits.idle_s)
         silence_s = self._limits.heartbeat_silence_s if self.vouches else self._limits.idle_s
         if self.partial_since is not None and now - self.partial_since > seconds(self._limits.frame_s):
