@@ -61,7 +61,6 @@ from taskdash.web.server import HttpServer
 DRAIN_S = 8.0
 ASKINGS_OF_ONE = 2
 """A service may be asked by GET and then by POST."""
-_HISTORY_PAGE = 5_000
 
 
 async def serve(settings: Settings) -> None:
@@ -187,7 +186,7 @@ class App:
 
         async def purge_history(now: int) -> int:
             before = now - round(keep_events * 1e9)
-            return await db.write(lambda conn: events.purge(conn, before, _HISTORY_PAGE))
+            return await db.write(lambda conn: events.purge(conn, before))
 
         async def lose_orphans(now: Instant) -> int:
             return await task_actions.lose_orphans(db, now, [self._fleet.id, *(one.id for one in self._fleet.others)])

@@ -85,7 +85,7 @@ def _facet(
 def _numbers(conn: Connection, wanted: Filters, sample: Sample | None, total: int, now: Instant) -> dict[str, int]:
     """Those that the sample does not know are counted by their own indexes; of a text, by the sample alone."""
     known: dict[str, int] = {}
-    if sample is not None and (wanted.q or not sample.is_cut):
+    if sample is not None and sample.is_whole and (wanted.q or not sample.is_cut):
         known = sample.numbers()
     elif (both := at_risk_and_stale(conn, wanted, now)) is not None:
         known = dict(zip(("at_risk", "stale"), both, strict=True))

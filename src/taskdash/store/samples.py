@@ -39,6 +39,7 @@ class Sample:
         is_whole: bool = False,
     ) -> None:
         self._conn, self._now, self._is_gone = conn, now, wanted.gone
+        self.is_whole = is_whole
         self._columns = (
             _WHOLE if is_whole else list({_OF_FACET[name].key: _OF_FACET[name] for name in names}.values()) or [c.pk]
         )
