@@ -1,5 +1,8 @@
 """Fixtures that every suite shares."""
 
+import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,3 +47,12 @@ def at(engine: list[str], tmp_path: Path) -> list[str]:
 def served(place: Place, tmp_path: Path) -> Place:
     """The store that they find there."""
     return place if isinstance(place, Server) else File(tmp_path / "data" / "taskdash.db")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Below a directory that every user can reach, PostgreSQL's too, as pytest's own are not. Kept when HOUR_KEEP says so."""
+    made = Path(tempfile.mkdtemp(prefix="taskdash-test-"))
+    yield made
+    if not os.environ.get("HOUR_KEEP"):
+        shutil.rmtree(made)

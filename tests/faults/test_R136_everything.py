@@ -5,9 +5,7 @@ About a minute; LONG_FAULTS=1: an hour (HOUR: so many seconds). Add `-s` to see 
 
 import asyncio
 import contextlib
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -27,13 +25,6 @@ from tools.cluster.programs import Instance
 SEED = 136
 MORE = 2
 """Descriptors, threads and tasks that may be more or fewer in the end."""
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix="taskdash-alone-"))
-    yield made
-    shutil.rmtree(made)
 
 
 def are_up(stage: Alone) -> bool:

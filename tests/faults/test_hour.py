@@ -7,10 +7,8 @@ tasks. Add `-s` to see what happens.
 import asyncio
 import contextlib
 import os
-import shutil
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -24,15 +22,6 @@ from tests.support import eventually
 
 INSTANCES = int(os.environ.get("HOUR_INSTANCES", "2"))
 SEED = 54
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """Below a directory that PostgreSQL's user can reach. Kept when HOUR_KEEP says so."""
-    made = Path(tempfile.mkdtemp(prefix="taskdash-hour-"))
-    yield made
-    if not os.environ.get("HOUR_KEEP"):
-        shutil.rmtree(made)
 
 
 def told(line: str) -> None:

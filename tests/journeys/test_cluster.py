@@ -3,27 +3,16 @@
 import asyncio
 import contextlib
 import re
-import shutil
 import signal
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
-import pytest
 
 from tests.support import eventually
 
 INSTANCES = 2
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """Below a directory that PostgreSQL's user can reach, as pytest's own are not."""
-    made = Path(tempfile.mkdtemp(prefix="taskdash-cluster-"))
-    yield made
-    shutil.rmtree(made)
 
 
 @contextlib.asynccontextmanager

@@ -1,9 +1,11 @@
 """Real nsqd nodes that come, go, die, flap, stand still or want proof of who asks (SPEC 2, R43, R54)."""
 
 import asyncio
+import contextlib
 import signal
 import ssl
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -216,30 +218,31 @@ async def test_a_node_that_is_no_longer_named_keeps_its_connection_and_is_not_co
 
 async def test_R136_a_node_that_went_is_asked_for_each_second_for_programs_go_back_to_it_at_once() -> None:
     clock = ManualClock()
-    rig, node = Rig(clock), f"{HOST}:{free_port()}"
-    async with FakeLookupd([named(HOST, free_port()), named(*split(node))]) as lookupd:
-        rig.consume(lookupds=[lookupd.address])
-        await eventually(lambda: rig.reason(node))
-        lookupd.producers = lookupd.producers[:1]
-        await eventually(lambda: ahead(clock, 5.0) and withdrawn(rig, node))
+    async with a_node_that_went(clock) as (_rig, _node, lookupd):
         lookupd.asked = 0
         for _ in range(40):
             await eventually(lambda: len(clock._sleepers) == RESTING)
             clock.advance(0.5)
         assert lookupd.asked / 2 >= 10
-    await rig.end()
 
 
 async def test_a_node_that_nobody_names_for_a_week_is_forgotten() -> None:
     clock = ManualClock()
+    async with a_node_that_went(clock) as (rig, node, _lookupd):
+        await eventually(lambda: ahead(clock, 86_400.0) and rig.inputs.get(f"nsqd:{node}") is None)
+        assert len(list(rig.inputs)) == 1
+
+
+@contextlib.asynccontextmanager
+async def a_node_that_went(clock: ManualClock) -> AsyncIterator[tuple[Rig, str, FakeLookupd]]:
+    """A consumer of two nodes that are not there, one of which its nsqlookupd no longer names."""
     rig, node = Rig(clock), f"{HOST}:{free_port()}"
     async with FakeLookupd([named(HOST, free_port()), named(*split(node))]) as lookupd:
         rig.consume(lookupds=[lookupd.address])
         await eventually(lambda: rig.reason(node))
         lookupd.producers = lookupd.producers[:1]
         await eventually(lambda: ahead(clock, 5.0) and withdrawn(rig, node))
-        await eventually(lambda: ahead(clock, 86_400.0) and rig.inputs.get(f"nsqd:{node}") is None)
-        assert len(list(rig.inputs)) == 1
+        yield rig, node, lookupd
     await rig.end()
 
 
